@@ -1,0 +1,112 @@
+//! The contract between the engine and a backend. A store keeps what it is given, atomically and
+//! fenced by leases; it mints no ids, reads no clock where time is passed in, and decides nothing.
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use crate::error::StoreError;
+use crate::model::{
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    PartitionId, Payload, Polled, StoredInstance,
+};
+use crate::Timestamp;
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A place where a hub lives. Every method is atomic: it happens wholly or not at all.
+///
+/// The owner's side is fenced: a method that takes a lease fails with
+/// [`LeaseLost`](crate::StoreErrorKind::LeaseLost), and changes nothing, unless the lease's epoch
+/// is the partition's current one. Run `durable_store::conformance!` on a new backend.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What the hub is. Fixed when it was created, so callers may keep it.
+    async fn hub(&self) -> Result<Hub>;
+
+    /// Hands out `count` numbers that were never handed out before; returns the first.
+    async fn reserve_numbers(&self, count: u32) -> Result<i64>;
+
+    // --- leases -------------------------------------------------------------------------------
+
+    /// Takes up to `limit` partitions that nobody holds, whose lease is over at `now`, whose
+    /// holder is `owner` itself under an older epoch, or whose holder is known to be dead. Each
+    /// gets the next epoch and `expires_at`. May return none.
+    async fn acquire_leases(
+        &self,
+        owner: &str,
+        limit: u16,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Lease>>;
+
+    /// Extends those of `leases` that are still current, and returns them; the others are lost.
+    async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>>;
+
+    /// Gives `leases` back, so that others can take them at once. Lost ones are ignored.
+    async fn release_leases(&self, leases: &[Lease]) -> Result<()>;
+
+    // --- the owner's side ---------------------------------------------------------------------
+
+    /// The busy instances of the partition (see [`InstanceChange::busy`]), with their side rows.
+    ///
+    /// [`InstanceChange::busy`]: crate::InstanceChange::busy
+    async fn load_partition(&self, lease: &Lease) -> Result<Vec<StoredInstance>>;
+
+    /// The instances of the partition with these ids, with their side rows. Unknown ids are left
+    /// out; the order is not defined.
+    async fn load_instances(&self, lease: &Lease, ids: &[String]) -> Result<Vec<StoredInstance>>;
+
+    /// The oldest `limit` messages of the partition's inbox and its earliest `limit` scheduled
+    /// messages that are due by `horizon`. Consumes nothing: a message is returned until a commit
+    /// removes it. Messages that came with a due time are in `scheduled` like those that the
+    /// owner scheduled itself.
+    async fn poll(&self, lease: &Lease, horizon: Timestamp, limit: usize) -> Result<Polled>;
+
+    /// Applies `batch` wholly, or changes nothing and says why. Durable when it returns.
+    /// [`Conflict`](crate::StoreErrorKind::Conflict) if a message to consume or an instance to
+    /// change does not exist, or an id to create does.
+    async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()>;
+
+    // --- anyone's side ------------------------------------------------------------------------
+
+    /// Stores messages from outside, in order, each if its condition holds. Durable when it
+    /// returns. One that is refused does not stop the others. `now` opens the window in which a
+    /// message id is remembered.
+    async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>>;
+
+    /// The instances with these ids, in no defined order; unknown ids are left out.
+    async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>>;
+
+    /// Up to `limit` instances that match, with numbers above `after`, in ascending order.
+    async fn find_instances(
+        &self,
+        query: &InstanceQuery,
+        after: Option<InstanceNo>,
+        limit: usize,
+    ) -> Result<Page>;
+
+    /// How many instances match.
+    async fn count_instances(&self, query: &InstanceQuery) -> Result<u64>;
+
+    /// Up to `limit` history rows of the instance with turn numbers above `after`, ascending.
+    async fn read_history(
+        &self,
+        no: InstanceNo,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Payload)>>;
+
+    /// The answers that are there for these requests. They stay until the reply window is over.
+    async fn read_replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>>;
+
+    /// Forgets message receipts older than `receipts_before` and replies older than
+    /// `replies_before`.
+    async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()>;
+
+    // --- waking -------------------------------------------------------------------------------
+
+    /// Hints that a partition has new messages. Hints may be lost, doubled or late, and a
+    /// receiver that lags sees that it does; polling is always the fallback.
+    fn hints(&self) -> broadcast::Receiver<PartitionId>;
+}
