@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Timestamp;
 
 /// Text that a store keeps and gives back unchanged: states, messages, results. JSON in practice,
-/// but no store looks inside.
+/// but no store looks inside. The one thing it may not hold, as no id may, is a NUL character.
 pub type Payload = Arc<str>;
 
 /// Limits that every store enforces at its edge.
@@ -14,8 +14,14 @@ pub mod limits {
     pub const MAX_INSTANCE_ID_BYTES: usize = 256;
     /// Longest orchestration, entity or activity name, in bytes of UTF-8.
     pub const MAX_NAME_BYTES: usize = 256;
+    /// Longest id of a message or a request, in bytes of UTF-8: room for an instance id, and for
+    /// what makes the message unique within it.
+    pub const MAX_MESSAGE_ID_BYTES: usize = 1024;
     /// Largest single payload (a state, a message, a result), in bytes.
     pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
+    /// Most text in one batch or one `send`, ids and payloads together, in bytes. `SQLite` takes
+    /// values of 10^9 bytes, and escaping can make JSON six times as long as the text in it.
+    pub const MAX_BATCH_BYTES: usize = 128 * 1024 * 1024;
     /// Most partitions of a hub.
     pub const MAX_PARTITIONS: u16 = 1024;
     /// Partitions of a hub that is created without saying how many.
@@ -26,6 +32,8 @@ pub mod limits {
     pub const RECEIPT_WINDOW_SECS: u64 = 24 * 60 * 60;
     /// How long an answer to a caller in another process is kept for it to fetch, in seconds.
     pub const REPLY_WINDOW_SECS: u64 = 60 * 60;
+    /// Hints that a slow receiver of [`Store::hints`](crate::Store::hints) can be behind.
+    pub const HINT_CAPACITY: usize = 1024;
 }
 
 /// A partition of a hub: instances are hashed onto a fixed number of them.
@@ -272,15 +280,17 @@ pub struct InstanceChange {
     pub output: Option<Payload>,
     /// When it changed.
     pub updated_at: Timestamp,
-    /// When it ended, if this ended it.
+    /// When it ended, if this ended it. `None` leaves it as it is if `status` is terminal, and
+    /// clears it otherwise.
     pub finished_at: Option<Timestamp>,
     /// Side rows to write, each key at most once.
     pub put_side: Vec<(SideKey, Payload)>,
-    /// Side rows to delete; a key that has no row is ignored.
+    /// Side rows to delete, before any is written; a key that has no row is ignored.
     pub delete_side: Vec<SideKey>,
     /// Delete every side row first.
     pub clear_side: bool,
-    /// The history row of each turn, by turn number, which only grows.
+    /// The history row of each turn, by turn number, which only grows: a number that the instance
+    /// has already is a conflict.
     pub history: Vec<(i64, Payload)>,
 }
 
@@ -295,18 +305,21 @@ pub struct Reply {
     pub at: Timestamp,
 }
 
-/// Everything that one commit of a partition changes, atomically.
+/// Everything that one commit of a partition changes, atomically. The parts are applied in the
+/// order of the fields, so one batch may cancel a scheduled message and schedule it anew. A message
+/// to schedule or to send whose id is still stored is dropped; one to schedule that has no due time
+/// goes to the inbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Changes of instances of the partition, each instance at most once.
     pub instances: Vec<InstanceChange>,
     /// Ids of inbox messages of the partition that were consumed. Each must exist.
     pub consume: Vec<String>,
-    /// Messages that the partition keeps for itself until they are due (timers).
-    pub schedule: Vec<Message>,
     /// Ids of scheduled messages of the partition that fired or were cancelled. One that does not
     /// exist is ignored: a timer may fire and be cancelled in the same moment.
     pub unschedule: Vec<String>,
+    /// Messages that the partition keeps for itself until they are due (timers).
+    pub schedule: Vec<Message>,
     /// Messages to instances of any partition. [`Condition::Creates`] on an id that exists stores
     /// the message without creating anything: the owner of that id refuses it. The other
     /// conditions are not checked.

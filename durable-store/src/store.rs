@@ -4,12 +4,12 @@
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
+use crate::Timestamp;
 use crate::error::StoreError;
 use crate::model::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
     PartitionId, Payload, Polled, StoredInstance,
 };
-use crate::Timestamp;
 
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -31,7 +31,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes up to `limit` partitions that nobody holds, whose lease is over at `now`, whose
     /// holder is `owner` itself under an older epoch, or whose holder is known to be dead. Each
-    /// gets the next epoch and `expires_at`. May return none.
+    /// gets the next epoch and `expires_at`. May return none. Partitions of `owner` itself come
+    /// last: one that still owns them must not ask for more while it can get nothing else, or it
+    /// takes its own over from itself.
     async fn acquire_leases(
         &self,
         owner: &str,

@@ -1,0 +1,99 @@
+-- The first schema. Files in this directory are numbered and never changed once released; they are
+-- the only description of the schema. Times are microseconds since 1970-01-01T00:00:00Z.
+
+-- The hub itself: one row.
+CREATE TABLE hub (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    partitions INTEGER NOT NULL,
+    -- The first instance number that was not handed out yet.
+    next_number INTEGER NOT NULL,
+    -- The order of arrival of messages.
+    next_seq INTEGER NOT NULL
+);
+
+-- Who owns a partition; `owner` is NULL if nobody does.
+CREATE TABLE part (
+    id INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    owner TEXT,
+    expires_at INTEGER NOT NULL,
+    -- Whether the owner held its lock file when it took the partition.
+    guarded INTEGER NOT NULL
+);
+
+-- What never changes about an instance, apart from what each turn rewrites: a large input would
+-- otherwise be written again with every turn.
+CREATE TABLE instance (
+    no INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    parent TEXT,
+    request TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    input TEXT NOT NULL
+);
+CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
+
+-- What a turn rewrites. The one index holds few rows: those whose activities are under way.
+CREATE TABLE progress (
+    no INTEGER PRIMARY KEY,
+    status INTEGER NOT NULL,
+    blocked TEXT,
+    busy INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    state TEXT,
+    output TEXT,
+    custom_status TEXT
+);
+CREATE INDEX progress_busy ON progress (no) WHERE busy = 1;
+
+CREATE TABLE side (
+    no INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (no, key)
+) WITHOUT ROWID;
+
+CREATE TABLE history (
+    no INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    events TEXT NOT NULL,
+    PRIMARY KEY (no, turn)
+) WITHOUT ROWID;
+
+-- Messages for the owners to fetch. The partition stands in the upper bits of `seq` (from bit 48
+-- on), so that a partition's messages lie together in their order of arrival without an index.
+CREATE TABLE inbox (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    target TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+
+-- Messages that are not due yet.
+CREATE TABLE scheduled (
+    partition INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    target TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (partition, due_at, seq)
+) WITHOUT ROWID;
+
+-- Ids of messages that came from outside, to recognise a resend of one that is consumed.
+CREATE TABLE receipt (
+    id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX receipt_at ON receipt (at);
+
+CREATE TABLE reply (
+    request TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX reply_at ON reply (at);

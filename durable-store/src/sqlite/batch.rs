@@ -1,0 +1,351 @@
+//! From a batch to the script that applies it, and from the script's outcomes to whether it did.
+//! Built on the caller's task, so that the writer only has to run it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::check::lease_lost;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::model::{
+    Batch, Condition, InstanceChange, InstanceKind, InstanceNo, Lease, Message, NewInstance,
+    PartitionId, Status,
+};
+use crate::store::Result;
+
+use super::script::{Outcome, Script};
+use super::sql;
+
+/// The partition stands above these bits of `inbox.seq`.
+const SEQ_BITS: u32 = 48;
+
+/// The part of `inbox.seq` that belongs to a partition: from the first, before the second.
+pub(super) fn seq_range(partition: PartitionId) -> (i64, i64) {
+    (
+        i64::from(partition.0) << SEQ_BITS,
+        (i64::from(partition.0) + 1) << SEQ_BITS,
+    )
+}
+
+/// The instance numbers of a partition: from the first, before the second.
+pub(super) fn number_range(partition: PartitionId) -> (i64, i64) {
+    let first = InstanceNo::new(partition, 0).0;
+    (first, first + (1 << InstanceNo::COUNTER_BITS))
+}
+
+/// The stored code of a status: its place in [`Status::ALL`].
+pub(super) const fn status_code(status: Status) -> i64 {
+    match status {
+        Status::Pending => 0,
+        Status::Running => 1,
+        Status::Suspended => 2,
+        Status::Completed => 3,
+        Status::Failed => 4,
+        Status::Terminated => 5,
+    }
+}
+
+/// The stored code of a kind.
+pub(super) const fn kind_code(kind: InstanceKind) -> i64 {
+    match kind {
+        InstanceKind::Orchestration => 0,
+        InstanceKind::Entity => 1,
+    }
+}
+
+/// A batch as a script, with what its outcomes must be.
+pub(super) struct CommitScript {
+    script: Script,
+    lease: Lease,
+    expected: Vec<Expected>,
+    /// The partitions that get messages.
+    pub(super) hints: BTreeSet<PartitionId>,
+}
+
+/// A statement that must have changed as many rows as it names.
+struct Expected {
+    statement: usize,
+    rows: usize,
+    what: &'static str,
+}
+
+impl CommitScript {
+    /// The script of a checked batch.
+    pub(super) fn new(lease: &Lease, batch: &Batch) -> Result<Self> {
+        let mut this = Self {
+            script: Script::of(sql::FENCE),
+            lease: lease.clone(),
+            expected: Vec::new(),
+            hints: batch
+                .send
+                .iter()
+                .map(|envelope| envelope.message.partition)
+                .collect(),
+        };
+        this.script.bind(i64::from(lease.partition.0))?;
+        this.script.bind(lease.epoch)?;
+        this.instances(&batch.instances)?;
+        this.side_rows(&batch.instances)?;
+        this.taken_messages(batch)?;
+        let created = batch
+            .send
+            .iter()
+            .filter_map(|envelope| match &envelope.condition {
+                Condition::Creates(new) => Some(&**new),
+                Condition::None | Condition::Running => None,
+            });
+        create_pending(&mut this.script, sql::INSERT_INSTANCES_IF_ABSENT, created)?;
+        let messages = batch
+            .schedule
+            .iter()
+            .chain(batch.send.iter().map(|e| &e.message));
+        add_messages(&mut this.script, messages)?;
+        let replies: Vec<_> = batch
+            .replies
+            .iter()
+            .map(|r| (&r.request, &*r.body, r.at.as_micros()))
+            .collect();
+        this.rows(sql::PUT_REPLIES, &replies)?;
+        Ok(this)
+    }
+
+    /// What there is to run.
+    pub(super) fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// Whether the statements that ran did what they should.
+    pub(super) fn verify(&self, outcomes: &[Outcome]) -> Result<()> {
+        // First, because whatever else went wrong follows from a lease that is lost.
+        if outcomes.first().is_none_or(|fence| fence.rows.is_empty()) {
+            return Err(lease_lost("commit", &self.lease));
+        }
+        for Expected {
+            statement,
+            rows,
+            what,
+        } in &self.expected
+        {
+            let changed = outcomes.get(*statement).map(|outcome| outcome.changes);
+            if changed.is_some_and(|changed| changed != *rows as u64) {
+                return Err(StoreError::new(
+                    StoreErrorKind::Conflict,
+                    "commit",
+                    format!(
+                        "the batch of partition {} names {rows} {what}, {} exist",
+                        self.lease.partition.0,
+                        changed.unwrap_or(0)
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a statement over a list of rows, unless there is none. Returns its place.
+    fn rows<T: serde::Serialize>(
+        &mut self,
+        statement: &'static str,
+        rows: &[T],
+    ) -> Result<Option<usize>> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let statement = self.script.push(statement);
+        self.script.bind_rows(rows)?;
+        Ok(Some(statement))
+    }
+
+    fn expect(&mut self, statement: Option<usize>, rows: usize, what: &'static str) {
+        self.expected.extend(statement.map(|statement| Expected {
+            statement,
+            rows,
+            what,
+        }));
+    }
+
+    fn instances(&mut self, changes: &[InstanceChange]) -> Result<()> {
+        let created: Vec<_> = changes
+            .iter()
+            .filter_map(|c| c.create.as_deref())
+            .map(instance_row)
+            .collect();
+        self.rows(sql::INSERT_INSTANCES, &created)?;
+        let new: Vec<_> = changes
+            .iter()
+            .filter(|c| c.create.is_some())
+            .map(progress_row)
+            .collect();
+        self.rows(sql::INSERT_PROGRESS, &new)?;
+        let old: Vec<_> = changes
+            .iter()
+            .filter(|c| c.create.is_none())
+            .map(progress_row)
+            .collect();
+        let statement = self.rows(sql::UPDATE_PROGRESS, &old)?;
+        self.expect(statement, old.len(), "instances to change");
+        let history: Vec<_> = changes
+            .iter()
+            .flat_map(|c| {
+                c.history
+                    .iter()
+                    .map(|(turn, events)| (c.no.0, *turn, &**events))
+            })
+            .collect();
+        self.rows(sql::INSERT_HISTORY, &history)?;
+        Ok(())
+    }
+
+    fn side_rows(&mut self, changes: &[InstanceChange]) -> Result<()> {
+        let cleared: Vec<_> = changes
+            .iter()
+            .filter(|c| c.clear_side)
+            .map(|c| c.no.0)
+            .collect();
+        self.rows(sql::CLEAR_SIDE, &cleared)?;
+        let deleted: Vec<_> = changes
+            .iter()
+            .flat_map(|c| c.delete_side.iter().map(|key| (c.no.0, *key)))
+            .collect();
+        self.rows(sql::DELETE_SIDE, &deleted)?;
+        let put: Vec<_> = changes
+            .iter()
+            .flat_map(|c| c.put_side.iter().map(|(key, body)| (c.no.0, *key, &**body)))
+            .collect();
+        self.rows(sql::PUT_SIDE, &put)?;
+        Ok(())
+    }
+
+    fn taken_messages(&mut self, batch: &Batch) -> Result<()> {
+        if let Some(statement) = self.rows(sql::CONSUME, &batch.consume)? {
+            let (first, end) = seq_range(self.lease.partition);
+            self.script.bind(first)?;
+            self.script.bind(end)?;
+            self.expect(Some(statement), batch.consume.len(), "messages to consume");
+        }
+        if self.rows(sql::UNSCHEDULE, &batch.unschedule)?.is_some() {
+            self.script.bind(i64::from(self.lease.partition.0))?;
+        }
+        Ok(())
+    }
+}
+
+type InstanceRow<'a> = (
+    i64,
+    &'a str,
+    i64,
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    &'a str,
+    i64,
+    &'a str,
+);
+
+fn instance_row(new: &NewInstance) -> InstanceRow<'_> {
+    (
+        new.no.0,
+        &new.id,
+        kind_code(new.kind),
+        &new.name,
+        &new.version,
+        new.parent.as_deref(),
+        &new.request,
+        new.created_at.as_micros(),
+        &new.input,
+    )
+}
+
+type ProgressRow<'a> = (
+    i64,
+    i64,
+    Option<&'a str>,
+    u8,
+    i64,
+    Option<i64>,
+    Option<&'a str>,
+    Option<&'a str>,
+    u8,
+    Option<&'a str>,
+);
+
+fn progress_row(change: &InstanceChange) -> ProgressRow<'_> {
+    let finished_at = change.finished_at.filter(|_| change.status.is_terminal());
+    (
+        change.no.0,
+        status_code(change.status),
+        change.blocked.as_deref(),
+        u8::from(change.busy),
+        change.updated_at.as_micros(),
+        finished_at.map(crate::Timestamp::as_micros),
+        change.state.as_deref(),
+        change.output.as_deref(),
+        u8::from(change.custom_status.is_none()),
+        change
+            .custom_status
+            .as_ref()
+            .and_then(|custom| custom.as_deref()),
+    )
+}
+
+/// Adds the creation of instances whose first message comes with them.
+pub(super) fn create_pending<'a>(
+    script: &mut Script,
+    statement: &'static str,
+    created: impl Iterator<Item = &'a NewInstance>,
+) -> Result<()> {
+    let rows: Vec<_> = created.map(instance_row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    script.push(statement);
+    script.bind_rows(&rows)?;
+    let numbers: Vec<_> = rows.iter().map(|row| row.0).collect();
+    script.push(sql::INSERT_PENDING);
+    script.bind_rows(&numbers)
+}
+
+type MessageRow<'a> = (i64, usize, &'a str, &'a str, &'a str, Option<i64>);
+
+/// Adds the storing of messages, each unless its id is stored already: those with a due time in
+/// the schedule, the others in the inbox, in their order.
+pub(super) fn add_messages<'a>(
+    script: &mut Script,
+    messages: impl Iterator<Item = &'a Message>,
+) -> Result<()> {
+    let mut seen = HashSet::new();
+    let messages: Vec<&Message> = messages
+        .filter(|message| seen.insert(&message.id))
+        .collect();
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let (mut inbox, mut scheduled): (Vec<MessageRow<'_>>, Vec<MessageRow<'_>>) = (vec![], vec![]);
+    for (place, message) in messages.iter().enumerate() {
+        // Counted back from the number that `ADVANCE_SEQ` leaves.
+        let back = messages.len() - place;
+        let Message {
+            id,
+            partition,
+            target,
+            due_at,
+            body,
+        } = message;
+        if let Some(due_at) = due_at {
+            let partition = i64::from(partition.0);
+            scheduled.push((partition, back, id, target, body, Some(due_at.as_micros())));
+        } else {
+            inbox.push((seq_range(*partition).0, back, id, target, body, None));
+        }
+    }
+    script.push(sql::ADVANCE_SEQ);
+    script.bind(i64::try_from(messages.len()).unwrap_or(i64::MAX))?;
+    for (statement, rows) in [
+        (sql::INSERT_INBOX, inbox),
+        (sql::INSERT_SCHEDULED, scheduled),
+    ] {
+        if !rows.is_empty() {
+            script.push(statement);
+            script.bind_rows(&rows)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! From result codes of `SQLite` to kinds of errors that say what, where and what to do. It looks
+//! at codes and never at text.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Result codes, from <https://www.sqlite.org/rescode.html>.
+mod code {
+    pub(super) const PERM: i32 = 3;
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const READONLY: i32 = 8;
+    pub(super) const IOERR: i32 = 10;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
+    pub(super) const TOOBIG: i32 = 18;
+    pub(super) const CONSTRAINT: i32 = 19;
+    pub(super) const NOTADB: i32 = 26;
+    /// The primary code is the low byte of an extended one.
+    pub(super) const PRIMARY: i32 = 0xff;
+}
+
+/// The primary result code, if the error came from `SQLite` itself.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<i32>().ok()? & code::PRIMARY)
+}
+
+/// Whether a constraint of the schema refused a statement, which leaves the transaction usable.
+pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(code::CONSTRAINT)
+}
+
+/// Whether another connection held a lock for longer than the busy timeout.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(code::BUSY | code::LOCKED))
+}
+
+/// The error of `operation` on the database at `path`.
+pub(super) fn classify(
+    operation: &'static str,
+    path: &Path,
+    error: &Arc<sqlx::Error>,
+) -> StoreError {
+    let path = path.display();
+    let (kind, detail) = match (primary_code(error), &**error) {
+        (Some(code::BUSY | code::LOCKED), _) => (
+            StoreErrorKind::Locked,
+            format!(
+                "another process or connection has `{path}` locked: \
+                 end what holds it (a shell, a backup, a viewer), then try again"
+            ),
+        ),
+        (Some(code::READONLY | code::PERM), _) => (
+            StoreErrorKind::ReadOnly,
+            format!("`{path}` can only be read: make the file and its directory writable"),
+        ),
+        (Some(code::CORRUPT), _) => (
+            StoreErrorKind::Corrupt,
+            format!("`{path}` is damaged: restore it from a backup, or recover it with sqlite3"),
+        ),
+        (Some(code::NOTADB), _) => (
+            StoreErrorKind::Corrupt,
+            format!("`{path}` is not a SQLite database: check the path, the file is left as it is"),
+        ),
+        (Some(code::FULL), _) => (
+            StoreErrorKind::Full,
+            format!("no space is left for `{path}`: free some on its disk, then try again"),
+        ),
+        (Some(code::CANTOPEN), _) => (
+            StoreErrorKind::NotFound,
+            format!(
+                "`{path}` cannot be opened: check that it exists, and the rights of its directory"
+            ),
+        ),
+        (Some(code::IOERR), _) if operation == COMMITTING => (
+            StoreErrorKind::OutcomeUnknown,
+            format!("the disk of `{path}` failed while a transaction was being committed"),
+        ),
+        (Some(code::IOERR), _) => (
+            StoreErrorKind::Other,
+            format!("the disk of `{path}` failed: check the system's log"),
+        ),
+        (Some(code::TOOBIG), _) => (
+            StoreErrorKind::Limit,
+            format!("a value is larger than SQLite takes in `{path}`"),
+        ),
+        (Some(code::CONSTRAINT), _) => (
+            StoreErrorKind::Conflict,
+            format!("the change contradicts what is stored in `{path}`"),
+        ),
+        (_, sqlx::Error::PoolTimedOut) => (
+            StoreErrorKind::Unavailable,
+            format!("every connection that reads `{path}` was in use for too long: try again"),
+        ),
+        (_, sqlx::Error::PoolClosed) => return closed(operation),
+        _ => (
+            StoreErrorKind::Other,
+            format!("the database `{path}` failed: see the cause"),
+        ),
+    };
+    StoreError::new(kind, operation, detail).with_source(Arc::clone(error))
+}
+
+/// The operation of a failed `COMMIT`: only there can a failing disk leave the outcome open.
+pub(super) const COMMITTING: &str = "commit of a transaction";
+
+/// The store was closed, or its runtime ended.
+pub(super) fn closed(operation: &'static str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Other,
+        operation,
+        "the store is closed: open it again",
+    )
+}

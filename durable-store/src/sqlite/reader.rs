@@ -1,0 +1,374 @@
+//! Everything that only reads, on a small pool of connections. What belongs together is read in
+//! one transaction, so that it shows one state of the database; none outlives its call.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+
+use crate::Timestamp;
+use crate::check::lease_lost;
+use crate::limits;
+use crate::model::{
+    InstanceKind, InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled,
+    SideKey, Status, StoredInstance,
+};
+use crate::store::Result;
+
+use super::batch::{kind_code, number_range, seq_range, status_code};
+use super::errors::classify;
+use super::script::{Outcome, Script};
+use super::sql;
+
+type Fetched<T> = std::result::Result<T, sqlx::Error>;
+
+/// The reading side of a store.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) pool: SqlitePool,
+    pub(super) path: Arc<PathBuf>,
+}
+
+impl Reader {
+    /// Runs a script that starts with the fence of `lease`, in one transaction, and returns the
+    /// outcomes after the fence.
+    async fn fenced(
+        &self,
+        operation: &'static str,
+        lease: &Lease,
+        script: &Script,
+    ) -> Result<Vec<Outcome>> {
+        let fetched = async {
+            // A transaction of sqlx is rolled back even if this future is dropped in the middle.
+            let mut transaction = self.pool.begin().await?;
+            let outcomes = script.run_all(&mut transaction).await?;
+            transaction.rollback().await?;
+            Fetched::Ok(outcomes)
+        };
+        let mut outcomes = self.classified(operation, fetched.await)?;
+        if outcomes.first().is_none_or(|fence| fence.rows.is_empty()) {
+            return Err(lease_lost(operation, lease));
+        }
+        outcomes.remove(0);
+        Ok(outcomes)
+    }
+
+    /// Runs a script of one statement.
+    async fn rows(&self, operation: &'static str, script: &Script) -> Result<Vec<SqliteRow>> {
+        let fetched = async {
+            let mut connection = self.pool.acquire().await?;
+            script.run_all(&mut connection).await
+        };
+        let outcomes = self.classified(operation, fetched.await)?;
+        Ok(outcomes
+            .into_iter()
+            .flat_map(|outcome| outcome.rows)
+            .collect())
+    }
+
+    fn classified<T>(&self, operation: &'static str, fetched: Fetched<T>) -> Result<T> {
+        fetched.map_err(|error| classify(operation, &self.path, &Arc::new(error)))
+    }
+
+    fn decoded<T>(
+        &self,
+        operation: &'static str,
+        rows: &[SqliteRow],
+        decode: impl Fn(&SqliteRow) -> Fetched<T>,
+    ) -> Result<Vec<T>> {
+        self.classified(operation, rows.iter().map(decode).collect())
+    }
+
+    /// The instances of two outcomes: rows, and side rows.
+    fn stored(&self, operation: &'static str, outcomes: &[Outcome]) -> Result<Vec<StoredInstance>> {
+        let [instances, side] = outcomes else {
+            return Ok(Vec::new());
+        };
+        let mut by_number: HashMap<i64, Vec<(SideKey, Payload)>> = HashMap::new();
+        for (no, key, body) in self.decoded(operation, &side.rows, |row| {
+            Ok((row.try_get(0)?, row.try_get(1)?, payload(row, 2)?))
+        })? {
+            by_number.entry(no).or_default().push((key, body));
+        }
+        let records = self.decoded(operation, &instances.rows, record)?;
+        let stored = records.into_iter().map(|record| StoredInstance {
+            side: by_number.remove(&record.no.0).unwrap_or_default(),
+            record,
+        });
+        Ok(stored.collect())
+    }
+
+    pub(super) async fn load_partition(&self, lease: &Lease) -> Result<Vec<StoredInstance>> {
+        let mut script = fence(lease)?;
+        let (first, end) = number_range(lease.partition);
+        for statement in [sql::LOAD_BUSY, sql::LOAD_BUSY_SIDE] {
+            script.push(statement);
+            script.bind(first)?;
+            script.bind(end)?;
+        }
+        let outcomes = self.fenced("load_partition", lease, &script).await?;
+        self.stored("load_partition", &outcomes)
+    }
+
+    pub(super) async fn load_instances(
+        &self,
+        lease: &Lease,
+        ids: &[String],
+    ) -> Result<Vec<StoredInstance>> {
+        let mut script = fence(lease)?;
+        let (first, end) = number_range(lease.partition);
+        for statement in [sql::LOAD_INSTANCES, sql::LOAD_SIDE] {
+            script.push(statement);
+            script.bind_rows(ids)?;
+            script.bind(first)?;
+            script.bind(end)?;
+        }
+        let outcomes = self.fenced("load_instances", lease, &script).await?;
+        self.stored("load_instances", &outcomes)
+    }
+
+    pub(super) async fn poll(
+        &self,
+        lease: &Lease,
+        horizon: Timestamp,
+        limit: usize,
+    ) -> Result<Polled> {
+        let mut script = fence(lease)?;
+        let (first, end) = seq_range(lease.partition);
+        script.push(sql::POLL_INBOX);
+        script.bind(first)?;
+        script.bind(end)?;
+        script.bind(rows_limit(limit))?;
+        script.push(sql::POLL_SCHEDULED);
+        script.bind(i64::from(lease.partition.0))?;
+        script.bind(horizon.as_micros())?;
+        script.bind(rows_limit(limit))?;
+        let outcomes = self.fenced("poll", lease, &script).await?;
+        let [inbox, scheduled] = &*outcomes else {
+            return Ok(Polled::default());
+        };
+        let decode = |row: &SqliteRow| {
+            Ok(Message {
+                id: row.try_get(0)?,
+                partition: lease.partition,
+                target: row.try_get(1)?,
+                due_at: time(row, 2)?,
+                body: payload(row, 3)?,
+            })
+        };
+        Ok(Polled {
+            inbox: self.decoded("poll", &inbox.rows, decode)?,
+            scheduled: self.decoded("poll", &scheduled.rows, decode)?,
+        })
+    }
+
+    pub(super) async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
+        let mut script = Script::of(sql::READ_INSTANCES);
+        script.bind_rows(ids)?;
+        let rows = self.rows("read_instances", &script).await?;
+        self.decoded("read_instances", &rows, record)
+    }
+
+    pub(super) async fn find(
+        &self,
+        query: &InstanceQuery,
+        after: Option<InstanceNo>,
+        limit: usize,
+    ) -> Result<Page> {
+        let limit = limit.min(limits::MAX_PAGE_ROWS);
+        let mut script = Script::of(sql::FIND);
+        conditions(&mut script, query, after)?;
+        script.extend(sql::PAGE);
+        // One more row than asked for tells whether there is a next page.
+        script.bind(rows_limit(limit + 1))?;
+        let rows = self.rows("find_instances", &script).await?;
+        let mut records = self.decoded("find_instances", &rows, record)?;
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let next = records.last().filter(|_| more).map(|last| last.no);
+        Ok(Page { records, next })
+    }
+
+    pub(super) async fn count(&self, query: &InstanceQuery) -> Result<u64> {
+        let mut script = Script::of(sql::COUNT);
+        conditions(&mut script, query, None)?;
+        let rows = self.rows("count_instances", &script).await?;
+        let counts = self.decoded("count_instances", &rows, |row| row.try_get::<i64, _>(0))?;
+        Ok(counts
+            .first()
+            .and_then(|count| u64::try_from(*count).ok())
+            .unwrap_or(0))
+    }
+
+    pub(super) async fn history(
+        &self,
+        no: InstanceNo,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Payload)>> {
+        let mut script = Script::of(sql::READ_HISTORY);
+        script.bind(no.0)?;
+        script.bind(after)?;
+        script.bind(rows_limit(limit.min(limits::MAX_PAGE_ROWS)))?;
+        let rows = self.rows("read_history", &script).await?;
+        self.decoded("read_history", &rows, |row| {
+            Ok((row.try_get(0)?, payload(row, 1)?))
+        })
+    }
+
+    pub(super) async fn replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {
+        let mut script = Script::of(sql::READ_REPLIES);
+        script.bind_rows(requests)?;
+        let rows = self.rows("read_replies", &script).await?;
+        self.decoded("read_replies", &rows, |row| {
+            Ok((row.try_get(0)?, payload(row, 1)?))
+        })
+    }
+}
+
+fn fence(lease: &Lease) -> Result<Script> {
+    let mut script = Script::of(sql::FENCE);
+    script.bind(i64::from(lease.partition.0))?;
+    script.bind(lease.epoch)?;
+    Ok(script)
+}
+
+fn conditions(script: &mut Script, query: &InstanceQuery, after: Option<InstanceNo>) -> Result<()> {
+    let InstanceQuery {
+        kind,
+        id_prefix,
+        name,
+        statuses,
+        parent,
+        created_from,
+        created_to,
+    } = query;
+    script.bind(after.map_or(i64::MIN, |after| after.0))?;
+    if let Some(kind) = kind {
+        script.extend(sql::AND_KIND);
+        script.bind(kind_code(*kind))?;
+    }
+    if let Some(prefix) = id_prefix {
+        script.extend(sql::AND_ID_FROM);
+        script.bind(prefix.clone())?;
+        if let Some(end) = prefix_end(prefix) {
+            script.extend(sql::AND_ID_BEFORE);
+            script.bind(end)?;
+        }
+    }
+    if let Some(name) = name {
+        script.extend(sql::AND_NAME);
+        script.bind(name.clone())?;
+    }
+    if !statuses.is_empty() {
+        script.extend(sql::AND_STATUS);
+        script.bind_rows(
+            &statuses
+                .iter()
+                .copied()
+                .map(status_code)
+                .collect::<Vec<_>>(),
+        )?;
+    }
+    if let Some(parent) = parent {
+        script.extend(sql::AND_PARENT);
+        script.bind(parent.clone())?;
+    }
+    if let Some(from) = created_from {
+        script.extend(sql::AND_CREATED_FROM);
+        script.bind(from.as_micros())?;
+    }
+    if let Some(to) = created_to {
+        script.extend(sql::AND_CREATED_BEFORE);
+        script.bind(to.as_micros())?;
+    }
+    Ok(())
+}
+
+/// The first text after all those that begin with `prefix`, if there is one: the prefix with its
+/// last character replaced by the next. Bytes of UTF-8 sort like the characters they stand for.
+fn prefix_end(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        // A range of characters steps over the surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The status of a stored code.
+pub(super) fn status(code: i64) -> Option<Status> {
+    Status::ALL.get(usize::try_from(code).ok()?).copied()
+}
+
+fn rows_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn payload(row: &SqliteRow, column: usize) -> Fetched<Payload> {
+    row.try_get::<&str, _>(column).map(Payload::from)
+}
+
+fn maybe_payload(row: &SqliteRow, column: usize) -> Fetched<Option<Payload>> {
+    Ok(row.try_get::<Option<&str>, _>(column)?.map(Payload::from))
+}
+
+fn time(row: &SqliteRow, column: usize) -> Fetched<Option<Timestamp>> {
+    Ok(row
+        .try_get::<Option<i64>, _>(column)?
+        .map(Timestamp::from_micros))
+}
+
+/// Decodes what the `select_instances` statements return.
+fn record(row: &SqliteRow) -> Fetched<InstanceRecord> {
+    let code = row.try_get(7)?;
+    let status = status(code)
+        .ok_or_else(|| sqlx::Error::Decode(format!("no status has the code {code}").into()))?;
+    let kind = match row.try_get::<i64, _>(2)? {
+        0 => InstanceKind::Orchestration,
+        _ => InstanceKind::Entity,
+    };
+    Ok(InstanceRecord {
+        no: InstanceNo(row.try_get(0)?),
+        id: row.try_get(1)?,
+        kind,
+        name: row.try_get(3)?,
+        version: row.try_get(4)?,
+        parent: row.try_get(5)?,
+        request: row.try_get(6)?,
+        status,
+        blocked: row.try_get(8)?,
+        created_at: Timestamp::from_micros(row.try_get(9)?),
+        updated_at: Timestamp::from_micros(row.try_get(10)?),
+        finished_at: time(row, 11)?,
+        input: payload(row, 12)?,
+        state: maybe_payload(row, 13)?,
+        output: maybe_payload(row, 14)?,
+        custom_status: maybe_payload(row, 15)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text() {
+        assert_eq!(prefix_end("ab").as_deref(), Some("ac"));
+        assert_eq!(prefix_end("a\u{10FFFF}").as_deref(), Some("b"));
+        assert_eq!(prefix_end("\u{D7FF}").as_deref(), Some("\u{E000}"));
+        assert_eq!(prefix_end(""), None);
+    }
+
+    #[test]
+    fn status_codes_are_places_in_the_list() {
+        for each in Status::ALL {
+            assert_eq!(status(status_code(each)), Some(each));
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The one writer of a store. Operations queue up; whatever waits is applied in one transaction,
+//! so that many callers share one flush. An operation, once queued, is applied wholly or not at
+//! all, whether or not its caller still waits.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, Row, SqliteConnection};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use crate::Timestamp;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::model::{Accepted, Envelope, Lease, PartitionId};
+use crate::store::Result;
+
+use super::batch::CommitScript;
+use super::errors::{COMMITTING, classify, is_constraint};
+use super::liveness::LockFiles;
+use super::script::Script;
+use super::{leases, sending, sql};
+
+/// Operations that may wait for the writer; further callers wait to enter the queue.
+pub(super) const MAX_QUEUED_OPERATIONS: usize = 1024;
+/// Operations that one transaction takes.
+const MAX_GROUP_OPERATIONS: usize = 256;
+/// Size of the lists that one transaction takes, in bytes; a single larger operation is taken too.
+const MAX_GROUP_BYTES: usize = 64 * 1024 * 1024;
+/// How often changes by other processes are looked for while somebody listens for hints.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// Transactions after which the write-ahead log is copied back in the background.
+const CHECKPOINT_GROUPS: usize = 256;
+/// Bytes of lists after which it is copied back, if that comes first.
+const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+/// Rows that one operation of a cleaning deletes, so that no commit waits long for it.
+pub(super) const CLEAN_ROWS: u32 = 5_000;
+
+/// What the writer can be asked for.
+pub(super) enum Work {
+    Commit(CommitScript),
+    Send {
+        envelopes: Vec<Envelope>,
+        now: Timestamp,
+    },
+    Reserve {
+        count: u32,
+    },
+    Acquire {
+        owner: String,
+        limit: u16,
+        now: Timestamp,
+        expires_at: Timestamp,
+    },
+    Renew {
+        leases: Vec<Lease>,
+        expires_at: Timestamp,
+    },
+    Release {
+        leases: Vec<Lease>,
+    },
+    Clean {
+        receipts_before: Timestamp,
+        replies_before: Timestamp,
+    },
+}
+
+impl Work {
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Commit(_) => "commit",
+            Self::Send { .. } => "send",
+            Self::Reserve { .. } => "reserve_numbers",
+            Self::Acquire { .. } => "acquire_leases",
+            Self::Renew { .. } => "renew_leases",
+            Self::Release { .. } => "release_leases",
+            Self::Clean { .. } => "clean",
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Commit(commit) => commit.script().bytes(),
+            Self::Send { envelopes, .. } => envelopes
+                .iter()
+                .map(|envelope| envelope.message.body.len())
+                .sum(),
+            _ => 0,
+        }
+    }
+}
+
+/// What it answers.
+pub(super) enum Output {
+    Done,
+    Accepted(Vec<Accepted>),
+    Number(i64),
+    Leases(Vec<Lease>),
+    /// Whether there may be more to clean.
+    More(bool),
+}
+
+/// An entry of the queue.
+pub(super) enum Job {
+    Work(Work, oneshot::Sender<Result<Output>>),
+    /// Finish what was queued before, and end.
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// Why an operation did not happen.
+pub(super) enum Failure {
+    /// It was refused, and the transaction goes on without it.
+    Refused(StoreError),
+    /// The database failed, and the transaction with it.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The writer's connection and what goes with it.
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
+    pub(super) path: Arc<PathBuf>,
+    pub(super) locks: LockFiles,
+    pub(super) hints: broadcast::Sender<PartitionId>,
+    pub(super) partitions: u16,
+    /// Wakes the task that copies the write-ahead log back.
+    pub(super) checkpoint: mpsc::Sender<()>,
+    /// The other connections' changes as last seen.
+    pub(super) data_version: i64,
+    pub(super) groups: usize,
+    pub(super) bytes: usize,
+}
+
+type Answers = Vec<oneshot::Sender<Result<Output>>>;
+type Outputs = Vec<Result<Output>>;
+
+impl Writer {
+    /// Works until the store is closed or dropped.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut watch = tokio::time::interval(WATCH_INTERVAL);
+        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let job = tokio::select! {
+                job = queue.recv() => job,
+                _ = watch.tick() => {
+                    self.watch().await;
+                    continue;
+                }
+            };
+            match job {
+                None => return,
+                Some(Job::Close(closed)) => return self.close(queue, closed).await,
+                Some(Job::Work(work, answer)) => {
+                    if let Some(closed) = self.group(work, answer, &mut queue).await {
+                        return self.close(queue, closed).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Applies a group of operations that begins with `work`. Returns who wants the store closed,
+    /// if that is what comes next.
+    async fn group(
+        &mut self,
+        work: Work,
+        answer: oneshot::Sender<Result<Output>>,
+        queue: &mut mpsc::Receiver<Job>,
+    ) -> Option<oneshot::Sender<Result<()>>> {
+        let mut bytes = work.bytes();
+        let (mut works, mut answers, mut close) = (vec![work], vec![answer], None);
+        while works.len() < MAX_GROUP_OPERATIONS && bytes < MAX_GROUP_BYTES {
+            match queue.try_recv() {
+                Ok(Job::Work(work, answer)) => {
+                    bytes += work.bytes();
+                    works.push(work);
+                    answers.push(answer);
+                }
+                Ok(Job::Close(closed)) => {
+                    close = Some(closed);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.apply_group(&works, answers).await;
+        self.groups += 1;
+        self.bytes += bytes;
+        if self.groups >= CHECKPOINT_GROUPS || self.bytes >= CHECKPOINT_BYTES {
+            (self.groups, self.bytes) = (0, 0);
+            // Full means that the task is about to run anyway.
+            let _ = self.checkpoint.try_send(());
+        }
+        close
+    }
+
+    async fn apply_group(&mut self, works: &[Work], answers: Answers) {
+        // Refusals are rare, so the first attempt does without savepoints.
+        let mut hints = BTreeSet::new();
+        let mut result = self.attempt(works, false, &mut hints).await;
+        if let Ok(outputs) = &result
+            && outputs.iter().any(Result::is_err)
+        {
+            self.roll_back().await;
+            if works.len() > 1 {
+                hints.clear();
+                result = self.attempt(works, true, &mut hints).await;
+                result = self.finish(result).await;
+            }
+        } else {
+            result = self.finish(result).await;
+        }
+        match result {
+            Ok(outputs) => {
+                let released = works
+                    .iter()
+                    .any(|work| matches!(work, Work::Release { .. }));
+                if released {
+                    self.drop_locks().await;
+                }
+                for (answer, output) in answers.into_iter().zip(outputs) {
+                    // Nobody waits any more: it happened all the same.
+                    let _ = answer.send(output);
+                }
+                for partition in hints {
+                    let _ = self.hints.send(partition);
+                }
+            }
+            Err((at, error)) => {
+                for (work, answer) in works.iter().zip(answers) {
+                    let operation = at.unwrap_or(work.operation());
+                    let _ = answer.send(Err(classify(operation, &self.path, &error)));
+                }
+            }
+        }
+    }
+}
+
+/// The error that ended a transaction, and where, if not in an operation.
+type Ended = (Option<&'static str>, Arc<sqlx::Error>);
+
+impl Writer {
+    /// Begins a transaction and applies every operation in it. If `isolated`, a refused one is
+    /// undone alone; otherwise the first refusal ends the attempt, and the caller rolls back.
+    async fn attempt(
+        &mut self,
+        works: &[Work],
+        isolated: bool,
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Outputs, Ended> {
+        let outputs = match self.connection.execute(sql::BEGIN).await {
+            Ok(_) => self.apply_all(works, isolated, hints).await,
+            Err(error) => Err(error),
+        };
+        match outputs {
+            Ok(outputs) => Ok(outputs),
+            Err(error) => {
+                self.roll_back().await;
+                Err((None, Arc::new(error)))
+            }
+        }
+    }
+
+    async fn apply_all(
+        &mut self,
+        works: &[Work],
+        isolated: bool,
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Outputs, sqlx::Error> {
+        let mut outputs = Vec::with_capacity(works.len());
+        for work in works {
+            if isolated {
+                self.connection.execute(sql::SAVEPOINT).await?;
+            }
+            let output = match self.apply(work, hints).await {
+                Ok(output) => Ok(output),
+                Err(Failure::Refused(refused)) => Err(refused),
+                Err(Failure::Database(error)) if is_constraint(&error) => {
+                    Err(classify(work.operation(), &self.path, &Arc::new(error)))
+                }
+                Err(Failure::Database(error)) => return Err(error),
+            };
+            if isolated {
+                let end = if output.is_ok() {
+                    sql::RELEASE
+                } else {
+                    sql::ROLLBACK_TO
+                };
+                self.connection.execute(end).await?;
+            }
+            let refused = output.is_err();
+            outputs.push(output);
+            if refused && !isolated {
+                break;
+            }
+        }
+        Ok(outputs)
+    }
+
+    async fn apply(
+        &mut self,
+        work: &Work,
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Output, Failure> {
+        let connection = &mut self.connection;
+        match work {
+            Work::Commit(commit) => {
+                let (outcomes, result) = commit.script().run(connection).await;
+                commit.verify(&outcomes)?;
+                result?;
+                hints.extend(&commit.hints);
+                Ok(Output::Done)
+            }
+            Work::Send { envelopes, now } => {
+                let envelopes: Vec<_> = envelopes.iter().map(|e| (e, *now)).collect();
+                sending::accept(connection, &envelopes, hints)
+                    .await
+                    .map(Output::Accepted)
+            }
+            Work::Reserve { count } => {
+                let row = sqlx::query(sql::RESERVE_NUMBERS)
+                    .bind(i64::from(*count))
+                    .bind(i64::from(*count))
+                    .fetch_one(connection)
+                    .await?;
+                Ok(Output::Number(row.try_get(0)?))
+            }
+            Work::Acquire {
+                owner,
+                limit,
+                now,
+                expires_at,
+            } => leases::acquire(
+                connection,
+                &mut self.locks,
+                owner,
+                *limit,
+                *now,
+                *expires_at,
+            )
+            .await
+            .map(Output::Leases),
+            Work::Renew { leases, expires_at } => leases::renew(connection, leases, *expires_at)
+                .await
+                .map(Output::Leases),
+            Work::Release { leases } => leases::release(connection, leases)
+                .await
+                .map(|()| Output::Done),
+            Work::Clean {
+                receipts_before,
+                replies_before,
+            } => clean(connection, *receipts_before, *replies_before).await,
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        result: std::result::Result<Outputs, Ended>,
+    ) -> std::result::Result<Outputs, Ended> {
+        let outputs = result?;
+        match self.connection.execute(sql::COMMIT).await {
+            Ok(_) => Ok(outputs),
+            Err(error) => {
+                self.roll_back().await;
+                Err((Some(COMMITTING), Arc::new(error)))
+            }
+        }
+    }
+
+    /// Ends the transaction, unless the failure has ended it already.
+    async fn roll_back(&mut self) {
+        if let Err(error) = self.connection.execute(sql::ROLLBACK).await {
+            tracing::debug!(%error, "nothing to roll back");
+        }
+    }
+
+    /// Gives back the lock files of workers that hold no partition any more.
+    async fn drop_locks(&mut self) {
+        match sqlx::query_scalar(sql::READ_OWNERS)
+            .fetch_all(&mut self.connection)
+            .await
+        {
+            Ok(owners) => self.locks.keep(&HashSet::from_iter(owners)),
+            Err(error) => tracing::debug!(%error, "the lock files are kept"),
+        }
+    }
+
+    /// Hints at every partition if another connection changed something. `data_version` does not
+    /// count what its own connection wrote, which is why the writer asks.
+    async fn watch(&mut self) {
+        if self.hints.receiver_count() == 0 {
+            return;
+        }
+        let version = sqlx::query_scalar(sql::DATA_VERSION)
+            .fetch_one(&mut self.connection)
+            .await;
+        match version {
+            Ok(version) if version != self.data_version => {
+                self.data_version = version;
+                for partition in 0..self.partitions {
+                    let _ = self.hints.send(PartitionId(partition));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "changes by others are not seen"),
+        }
+    }
+
+    async fn close(mut self, mut queue: mpsc::Receiver<Job>, closed: oneshot::Sender<Result<()>>) {
+        // What is queued from here on is dropped, which tells its callers.
+        queue.close();
+        let result = match self.connection.execute(sql::CHECKPOINT_ALL).await {
+            Ok(_) => self.connection.close().await,
+            Err(error) => Err(error),
+        };
+        drop(self.locks);
+        let result = result.map_err(|error| classify("close", &self.path, &Arc::new(error)));
+        // The log is read at the next opening, so a failure here loses nothing.
+        let _ = closed.send(result.or_else(|error| match error.kind() {
+            StoreErrorKind::Locked => Ok(()),
+            _ => Err(error),
+        }));
+    }
+}
+
+async fn clean(
+    connection: &mut SqliteConnection,
+    receipts_before: Timestamp,
+    replies_before: Timestamp,
+) -> std::result::Result<Output, Failure> {
+    let mut script = Script::default();
+    for (statement, before) in [
+        (sql::CLEAN_RECEIPTS, receipts_before),
+        (sql::CLEAN_REPLIES, replies_before),
+    ] {
+        script.push(statement);
+        script.bind(before.as_micros())?;
+        script.bind(i64::from(CLEAN_ROWS))?;
+    }
+    let outcomes = script.run_all(connection).await?;
+    Ok(Output::More(
+        outcomes
+            .iter()
+            .any(|outcome| outcome.changes >= u64::from(CLEAN_ROWS)),
+    ))
+}
+
+/// Copies the write-ahead log back each time it is woken, until the writer ends.
+pub(super) async fn checkpoint(mut connection: SqliteConnection, mut wake: mpsc::Receiver<()>) {
+    while wake.recv().await.is_some() {
+        if let Err(error) = connection.execute(sql::CHECKPOINT).await {
+            tracing::debug!(%error, "the write-ahead log is not copied back yet");
+        }
+    }
+}

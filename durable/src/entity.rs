@@ -1,0 +1,158 @@
+//! Entities: their operations, and the typed proxies through which they are called.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::context::EntityContext;
+use crate::error::{TaskError, TaskFailure};
+use crate::json::Json;
+use crate::task::{Durable, Spawn, TaskResult, Waiting, encode_input};
+use crate::turn::{EntityAddress, scope};
+
+/// The built-in operation that gives the entity's state to an orchestrator.
+pub(crate) const READ_STATE: &str = "$state";
+
+/// A type with an impl block annotated with `#[entity]`.
+pub trait Entity: Default + Serialize + DeserializeOwned + Send + 'static {
+    /// The registered name.
+    const NAME: &'static str;
+    /// The typed proxy, for each side that can use one.
+    type Proxy<Side>;
+
+    /// Wraps a reference into the typed proxy.
+    #[doc(hidden)]
+    fn proxy<Side>(target: EntityRef<Side>) -> Self::Proxy<Side>;
+
+    /// Runs an operation; `None` if there is none of that name.
+    #[doc(hidden)]
+    fn apply(
+        &mut self,
+        context: &EntityContext,
+        operation: &str,
+        args: &Json,
+    ) -> Option<Result<Json, TaskFailure>>;
+}
+
+impl EntityAddress {
+    /// The address of the entity of type `E` with this key.
+    pub fn of<E: Entity>(key: String) -> Self {
+        Self { name: E::NAME.to_owned(), key }
+    }
+}
+
+/// The side of a proxy that an orchestrator got from its context.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InOrchestrator;
+
+/// The side of a proxy that an entity got from its context: it can only signal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InEntity;
+
+/// What a typed proxy wraps: an address, and from where it is used.
+#[derive(Debug, Clone)]
+pub struct EntityRef<Side> {
+    address: EntityAddress,
+    side: Side,
+}
+
+impl<Side> EntityRef<Side> {
+    #[doc(hidden)]
+    pub fn new(address: EntityAddress, side: Side) -> Self {
+        Self { address, side }
+    }
+
+    /// The name and the key.
+    pub fn address(&self) -> &EntityAddress {
+        &self.address
+    }
+
+    pub(crate) fn side(&self) -> &Side {
+        &self.side
+    }
+}
+
+impl Serialize for EntityRef<InOrchestrator> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.address.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for EntityRef<InOrchestrator> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        EntityAddress::deserialize(deserializer).map(|address| Self::new(address, InOrchestrator))
+    }
+}
+
+/// A call of an entity operation that has not been made yet: await it, or `.signal()` it.
+#[must_use = "an operation is not called until it is awaited or signalled"]
+pub struct EntityCall<Side, T> {
+    pub(crate) target: EntityRef<Side>,
+    pub(crate) operation: &'static str,
+    pub(crate) args: Result<Json, TaskFailure>,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<Side, T> EntityCall<Side, T> {
+    #[doc(hidden)]
+    pub fn new<A: Serialize>(target: EntityRef<Side>, operation: &'static str, args: &A) -> Self {
+        Self { target, operation, args: encode_input(args), result: PhantomData }
+    }
+}
+
+impl<Side, T> fmt::Debug for EntityCall<Side, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntityCall({}.{})", self.target.address.instance_id(), self.operation)
+    }
+}
+
+impl<T: DeserializeOwned> Durable for EntityCall<InOrchestrator, T> {
+    type Pending = TaskResult<T>;
+    type Output = Result<T, TaskError>;
+
+    fn begin(self) -> Waiting {
+        let Self { target, operation, args, .. } = self;
+        Waiting::Task(scope::with(|core| match args {
+            Ok(args) => core.begin_operation(target.address(), operation, args),
+            Err(failure) => core.begin_failed(operation, failure),
+        }))
+    }
+}
+
+impl<T: DeserializeOwned> Spawn for EntityCall<InOrchestrator, T> {
+    type Value = T;
+}
+
+/// Sends a signal within the turn under way.
+///
+/// # Panics
+/// If the arguments could not be encoded, which fails the caller.
+fn signal<Side, T>(call: EntityCall<Side, T>) {
+    let EntityCall { target, operation, args, .. } = call;
+    match args {
+        Ok(args) => scope::with(|core| core.signal(target.address(), operation, args)),
+        Err(failure) => panic!("`{operation}` cannot be signalled: {}", failure.failure),
+    }
+}
+
+impl<T> EntityCall<InOrchestrator, T> {
+    /// Sends the operation one-way. It acts at once and is not awaited.
+    pub fn signal(self) {
+        signal(self);
+    }
+}
+
+impl<T> EntityCall<InEntity, T> {
+    /// Sends the operation one-way. It acts at once and is not awaited.
+    pub fn signal(self) {
+        signal(self);
+    }
+}
+
+/// Reads the state of an entity, in an orchestrator: `None` if it does not exist.
+#[doc(hidden)]
+pub fn read_state<E>(target: EntityRef<InOrchestrator>) -> EntityCall<InOrchestrator, Option<E>> {
+    EntityCall::new(target, READ_STATE, &())
+}

@@ -1,0 +1,99 @@
+//! What instances and clients say to each other, as it is stored. Data only.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Outcome;
+use crate::json::Json;
+
+/// The number of a task within its orchestration, in the order in which tasks were begun.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct TaskId(pub i64);
+
+/// The body of a stored message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// Run the first turn of the orchestration. Its input is in the instance's row.
+    Start {
+        /// The start request; it is the one in the row unless the id was taken by another start.
+        request: String,
+        /// Who is told how it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
+    },
+    /// An event for the orchestration.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its payload.
+        value: Json,
+    },
+    /// A timer of the orchestration is due.
+    Timer {
+        /// The task that waits for it.
+        task: TaskId,
+    },
+    /// A sub-orchestration or an entity operation of the orchestration has ended.
+    Done {
+        /// The task that waits for it.
+        task: TaskId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// An operation for the entity.
+    Operation {
+        /// The registered name of the entity.
+        entity: String,
+        /// The entity's key.
+        key: String,
+        /// The name of the operation.
+        name: String,
+        /// Its arguments, as an array.
+        args: Json,
+        /// Who wants the result; nobody does for a signal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
+    },
+    /// End the orchestration from outside.
+    Terminate {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a result goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyTo {
+    /// A task of an orchestration.
+    Task {
+        /// The id of the orchestration.
+        instance: String,
+        /// The task that waits.
+        task: TaskId,
+    },
+    /// A client that waits in some process.
+    Client {
+        /// The identity of the process, so that the owner knows whether it is its own.
+        process: String,
+        /// The client's request.
+        request: String,
+    },
+}
+
+impl Body {
+    /// The message as stored text.
+    pub fn to_payload(&self) -> durable_store::Payload {
+        // Every part is text, a number or checked JSON, so writing into memory cannot fail; an
+        // empty body would be reported by the reader as malformed.
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+}
+
+/// The stored id of an entity: `@name@key`, with the name in lower case as the original has it.
+pub fn entity_id(name: &str, key: &str) -> String {
+    format!("@{}@{key}", name.to_lowercase())
+}

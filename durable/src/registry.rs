@@ -1,0 +1,170 @@
+//! What a worker can run, by name.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::context::{ActivityContext, EntityContext};
+use crate::entity::Entity;
+use crate::error::{Failure, TaskErrorKind, TaskFailure};
+use crate::json::Json;
+use crate::program::{Activities, Activity, ActivityFuture, Orchestration, Program};
+
+/// Everything that was registered with a worker.
+#[derive(Default)]
+pub(crate) struct Registry {
+    orchestrations: HashMap<(String, String), Arc<dyn Program>>,
+    activities: HashMap<String, Arc<dyn ActivityRunner>>,
+    entities: HashMap<String, Arc<dyn EntityRunner>>,
+    duplicates: Vec<String>,
+}
+
+/// Runs the attempts of one activity.
+pub(crate) trait ActivityRunner: Send + Sync {
+    fn run(&self, context: ActivityContext, input: &Json) -> ActivityFuture;
+}
+
+/// Creates and restores the states of one kind of entity.
+pub(crate) trait EntityRunner: Send + Sync {
+    fn create(&self) -> Box<dyn EntityState>;
+    fn load(&self, state: &Json) -> Result<Box<dyn EntityState>, crate::codec::DecodeError>;
+}
+
+/// The decoded state of an entity.
+pub(crate) trait EntityState: Send {
+    fn apply(
+        &mut self,
+        context: &EntityContext,
+        operation: &str,
+        args: &Json,
+    ) -> Option<Result<Json, TaskFailure>>;
+    fn save(&self) -> Result<Json, crate::codec::EncodeError>;
+}
+
+impl Registry {
+    pub(crate) fn add_orchestration<F: Orchestration>(&mut self) {
+        let key = (F::NAME.to_owned(), F::VERSION.to_owned());
+        if self.orchestrations.insert(key, F::program().into()).is_some() {
+            self.duplicates.push(format!("orchestrator `{}`", F::NAME));
+        }
+    }
+
+    pub(crate) fn add_activity<F: Activity<Host = ()>>(&mut self) {
+        self.add_hosted::<F>(Arc::new(()));
+    }
+
+    fn add_hosted<F: Activity>(&mut self, host: Arc<F::Host>) {
+        let runner = Hosted::<F> { host, function: PhantomData };
+        if self.activities.insert(F::NAME.to_owned(), Arc::new(runner)).is_some() {
+            self.duplicates.push(format!("activity `{}`", F::NAME));
+        }
+    }
+
+    pub(crate) fn add_activities<H: Activities>(&mut self, host: H) {
+        let mut registrar = ActivityRegistrar { registry: self, host: Arc::new(host) };
+        H::register(&mut registrar);
+    }
+
+    pub(crate) fn add_entity<E: Entity>(&mut self) {
+        // Entity names are compared as they are stored, in lower case.
+        if self.entities.insert(E::NAME.to_lowercase(), Arc::new(Typed::<E>(PhantomData))).is_some()
+        {
+            self.duplicates.push(format!("entity `{}`", E::NAME));
+        }
+    }
+
+    /// What was registered twice under one name.
+    pub(crate) fn duplicates(&self) -> &[String] {
+        &self.duplicates
+    }
+
+    pub(crate) fn orchestration(&self, name: &str, version: &str) -> Option<&Arc<dyn Program>> {
+        self.orchestrations.get(&(name.to_owned(), version.to_owned()))
+    }
+
+    pub(crate) fn activity(&self, name: &str) -> Option<&Arc<dyn ActivityRunner>> {
+        self.activities.get(name)
+    }
+
+    pub(crate) fn entity(&self, name: &str) -> Option<&Arc<dyn EntityRunner>> {
+        self.entities.get(&name.to_lowercase())
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("orchestrations", &self.orchestrations.keys())
+            .field("activities", &self.activities.keys())
+            .field("entities", &self.entities.keys())
+            .finish()
+    }
+}
+
+/// Collects the methods of one [`Activities`] value.
+#[doc(hidden)]
+pub struct ActivityRegistrar<'a, H> {
+    registry: &'a mut Registry,
+    host: Arc<H>,
+}
+
+impl<H: Activities> ActivityRegistrar<'_, H> {
+    /// Registers one method.
+    pub fn add<F: Activity<Host = H>>(&mut self) {
+        self.registry.add_hosted::<F>(Arc::clone(&self.host));
+    }
+}
+
+impl<H> fmt::Debug for ActivityRegistrar<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActivityRegistrar").finish_non_exhaustive()
+    }
+}
+
+struct Hosted<F: Activity> {
+    host: Arc<F::Host>,
+    function: PhantomData<fn() -> F>,
+}
+
+impl<F: Activity> ActivityRunner for Hosted<F> {
+    fn run(&self, context: ActivityContext, input: &Json) -> ActivityFuture {
+        match input.decode::<F::Input>() {
+            Ok(input) => F::run(Arc::clone(&self.host), context, input),
+            Err(error) => {
+                let failure = TaskFailure::new(TaskErrorKind::Payload, Failure::of(error));
+                Box::pin(async { Err(failure) })
+            }
+        }
+    }
+}
+
+struct Typed<E>(PhantomData<fn() -> E>);
+
+impl<E: Entity> EntityRunner for Typed<E> {
+    fn create(&self) -> Box<dyn EntityState> {
+        Box::new(State(E::default()))
+    }
+
+    fn load(&self, state: &Json) -> Result<Box<dyn EntityState>, crate::codec::DecodeError> {
+        Ok(Box::new(State(state.decode::<E>()?)))
+    }
+}
+
+struct State<E>(E);
+
+impl<E: Entity> EntityState for State<E> {
+    fn apply(
+        &mut self,
+        context: &EntityContext,
+        operation: &str,
+        args: &Json,
+    ) -> Option<Result<Json, TaskFailure>> {
+        self.0.apply(context, operation, args)
+    }
+
+    fn save(&self) -> Result<Json, crate::codec::EncodeError> {
+        Json::encode(&self.0)
+    }
+}
+

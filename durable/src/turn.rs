@@ -1,0 +1,196 @@
+//! THE TURN: an instance, its deliverable messages and the time become a commit. Pure: no I/O, no
+//! clock, no store, no tokio. The same input gives the same commit, byte for byte.
+
+mod core;
+mod entity;
+mod orchestration;
+pub(crate) mod scope;
+mod shelf;
+
+use std::sync::Arc;
+
+use durable_store::{InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp};
+
+pub use self::core::EntityAddress;
+pub(crate) use self::core::{
+    ActivityStart, Answer, Core, Identity, NewChild, Outgoing, TaskKind,
+};
+pub use self::core::{MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS};
+use self::entity::EntityInstance;
+use self::orchestration::OrchestrationInstance;
+use crate::error::Outcome;
+use crate::history::HistoryTurn;
+use crate::message::{Body, TaskId};
+use crate::program::Incompatible;
+use crate::registry::Registry;
+
+/// How many attempts of an activity may be under way when their worker goes away, before the
+/// activity fails: one that kills its worker must not do so for ever.
+pub const MAX_LOST_ATTEMPTS: u32 = 10;
+
+/// The key of the side row that holds the number of the last turn, while the state is older.
+const TURN_KEY: i64 = 0;
+
+/// Something that a turn takes in.
+#[derive(Debug, Clone)]
+pub(crate) enum Inbound {
+    /// A stored message.
+    Message(Body),
+    /// An activity attempt on this worker has ended.
+    ActivityEnded { task: TaskId, attempt: u32, outcome: Outcome },
+    /// The partition has a new owner: activities that were under way are started again.
+    Recover,
+}
+
+/// Everything a turn came to. Nothing of it may leave the worker before `change` is durable.
+#[derive(Debug)]
+pub(crate) struct TurnOutput {
+    /// What is stored about the instance itself.
+    pub(crate) change: InstanceChange,
+    /// Timers to be set: the stored message is due then.
+    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
+    /// Timers to be removed.
+    pub(crate) unschedule: Vec<TaskId>,
+    /// Messages to other instances.
+    pub(crate) send: Vec<Outgoing>,
+    /// Activity attempts to be started.
+    pub(crate) start: Vec<ActivityStart>,
+    /// Activities whose result nobody wants any more.
+    pub(crate) cancel: Vec<TaskId>,
+    /// Answers for clients.
+    pub(crate) answers: Vec<Answer>,
+}
+
+/// Why an instance cannot be continued by this worker. It is left untouched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Blocked {
+    #[error("no worker has registered the {kind} `{name}`{}", version_text(version))]
+    NotRegistered { kind: &'static str, name: String, version: String },
+    #[error("the saved state does not fit this build of the program: {}", chain(.0))]
+    Incompatible(#[from] Incompatible),
+    #[error("the saved entity state does not fit its type: {0}")]
+    EntityState(crate::codec::DecodeError),
+    #[error("the saved data cannot be read: {0}")]
+    Malformed(String),
+}
+
+fn version_text(version: &str) -> String {
+    if version.is_empty() { String::new() } else { format!(" version `{version}`") }
+}
+
+/// An error with its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+/// An instance, decoded, with all that its turns need.
+pub(crate) enum Instance {
+    Orchestration(Box<OrchestrationInstance>),
+    Entity(Box<EntityInstance>),
+}
+
+impl Instance {
+    /// Decodes what was stored. A row without a state is before its first turn.
+    pub(crate) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
+        match stored.record.kind {
+            InstanceKind::Orchestration => {
+                OrchestrationInstance::load(stored, registry).map(Box::new).map(Self::Orchestration)
+            }
+            InstanceKind::Entity => {
+                EntityInstance::load(stored, registry).map(Box::new).map(Self::Entity)
+            }
+        }
+    }
+
+    /// Runs one turn with messages in the order given. `now` is the engine's time; the instance's
+    /// own never goes back.
+    pub(crate) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
+        match self {
+            Self::Orchestration(instance) => instance.turn(inbound, now),
+            Self::Entity(instance) => instance.turn(inbound, now),
+        }
+    }
+
+    /// Where it stands after its last turn.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Orchestration(instance) => instance.status(),
+            Self::Entity(_) => Status::Running,
+        }
+    }
+
+    fn core(&self) -> &Core {
+        match self {
+            Self::Orchestration(instance) => instance.core(),
+            Self::Entity(instance) => instance.core(),
+        }
+    }
+
+    /// Who it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.core().identity
+    }
+}
+
+fn identity(record: &InstanceRecord) -> Identity {
+    Identity {
+        no: record.no,
+        id: record.id.clone(),
+        name: record.name.clone(),
+        version: record.version.clone(),
+        parent: record.parent.clone(),
+        request: record.request.clone(),
+    }
+}
+
+/// Turns what a turn did into its output.
+fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> TurnOutput {
+    let actions = std::mem::take(&mut core.actions);
+    let history = HistoryTurn {
+        at: core.now,
+        state: state_name.to_owned(),
+        events: actions.history,
+    };
+    let history_rows = if history.events.is_empty() {
+        Vec::new()
+    } else {
+        // Events are made of text, numbers and checked JSON: writing them cannot fail.
+        vec![(core.turn, serde_json::to_string(&history).unwrap_or_default().into())]
+    };
+    TurnOutput {
+        change: InstanceChange {
+            no: core.identity.no,
+            create: None,
+            status,
+            blocked: None,
+            busy,
+            state: None,
+            custom_status: actions.custom_status.map(|value| value.map(|json| json.text())),
+            output: None,
+            updated_at: core.now,
+            finished_at: None,
+            put_side: Vec::new(),
+            delete_side: Vec::new(),
+            clear_side: false,
+            history: history_rows,
+        },
+        schedule: actions.schedule,
+        unschedule: actions.unschedule,
+        send: actions.send,
+        start: actions.start,
+        cancel: actions.cancel,
+        answers: actions.answers,
+    }
+}
+
+/// The JSON text `null`, as a payload.
+fn payload(text: String) -> durable_store::Payload {
+    Arc::from(text)
+}

@@ -1,0 +1,580 @@
+//! The engine's part of an instance: its tasks, its buffered events, its counters, and what the
+//! turn under way wants done. Knows nothing of user types, stores or clocks.
+
+use durable_store::{InstanceNo, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::shelf::Shelf;
+use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
+use crate::history::Event;
+use crate::json::Json;
+use crate::message::{Body, ReplyTo, TaskId};
+
+/// Most actions (calls, timers, messages) that one turn may emit. The original's limit.
+pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
+/// Most events that an instance buffers while nobody waits for them.
+pub const MAX_BUFFERED_EVENTS: usize = 10_000;
+
+/// Who an instance is. Does not change during its life.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub no: InstanceNo,
+    pub id: String,
+    pub name: String,
+    pub version: String,
+    pub parent: Option<String>,
+    /// The start request, which makes random values of two runs under one id differ.
+    pub request: String,
+}
+
+/// Something an orchestration waits for, or may wait for later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Task {
+    pub kind: TaskKind,
+    /// Nobody will ask for the outcome; the task is forgotten when it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// What kind of thing is waited for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    Activity {
+        name: String,
+        input: Json,
+        /// The attempt under way, from 1. It is saved before the attempt starts.
+        attempt: u32,
+    },
+    Timer {
+        due: Timestamp,
+    },
+    Event {
+        name: String,
+    },
+    Child {
+        id: String,
+    },
+    Operation {
+        entity: String,
+        name: String,
+    },
+}
+
+/// An event that came while nobody waited for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BufferedEvent {
+    pub name: String,
+    pub value: Json,
+}
+
+/// An activity attempt to be started once the commit is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityStart {
+    /// The task that waits for it.
+    pub task: TaskId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The registered name.
+    pub name: String,
+    /// The arguments, as an array.
+    pub input: Json,
+}
+
+/// A message to another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Unique in the hub.
+    pub id: String,
+    /// The id of the receiver.
+    pub target: String,
+    /// When it is to be delivered, if not at once.
+    pub due: Option<Timestamp>,
+    /// What it says.
+    pub body: Body,
+    /// The instance that it creates, if it is a start.
+    pub creates: Option<NewChild>,
+}
+
+/// An orchestration to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewChild {
+    /// The registered name.
+    pub name: String,
+    /// The version, empty for none.
+    pub version: String,
+    /// The arguments, as an array.
+    pub input: Json,
+    /// The id of the orchestration that waits for it, if one does.
+    pub parent: Option<String>,
+}
+
+/// An answer for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The identity of the client's process.
+    pub process: String,
+    /// The client's request.
+    pub request: String,
+    /// What it is told.
+    pub outcome: Outcome,
+}
+
+/// What a turn wants done.
+#[derive(Debug, Default)]
+pub struct Actions {
+    pub start: Vec<ActivityStart>,
+    pub cancel: Vec<TaskId>,
+    pub schedule: Vec<(TaskId, Timestamp)>,
+    pub unschedule: Vec<TaskId>,
+    pub send: Vec<Outgoing>,
+    pub answers: Vec<Answer>,
+    pub custom_status: Option<Option<Json>>,
+    pub history: Vec<Event>,
+}
+
+impl Actions {
+    fn len(&self) -> usize {
+        self.start.len() + self.schedule.len() + self.send.len()
+    }
+}
+
+/// The engine's part of an instance.
+#[derive(Debug)]
+pub struct Core {
+    pub identity: Identity,
+    pub now: Timestamp,
+    pub turn: i64,
+    pub next_task: i64,
+    pub next_event: i64,
+    pub sent: i64,
+    pub drawn: i64,
+    pub reply: Option<ReplyTo>,
+    pub tasks: Shelf<Task>,
+    pub events: Shelf<BufferedEvent>,
+    /// Activities without an outcome.
+    pub running_activities: usize,
+    pub actions: Actions,
+}
+
+impl Core {
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            now: Timestamp::MIN,
+            turn: 0,
+            next_task: 1,
+            next_event: 1,
+            sent: 0,
+            drawn: 0,
+            reply: None,
+            tasks: Shelf::default(),
+            events: Shelf::default(),
+            running_activities: 0,
+            actions: Actions::default(),
+        }
+    }
+
+    // --- what programs do -----------------------------------------------------------------------
+
+    fn add_task(&mut self, kind: TaskKind, outcome: Option<Outcome>) -> TaskId {
+        let id = self.next_task;
+        self.next_task += 1;
+        self.tasks.insert(id, Task { kind, detached: false, outcome });
+        TaskId(id)
+    }
+
+    /// Schedules an activity.
+    pub fn begin_activity(&mut self, name: &str, input: Json) -> TaskId {
+        let kind =
+            TaskKind::Activity { name: name.to_owned(), input: input.clone(), attempt: 1 };
+        let task = self.add_task(kind, None);
+        self.running_activities += 1;
+        self.actions.history.push(Event::ActivityScheduled {
+            task,
+            name: name.to_owned(),
+            input: input.clone(),
+        });
+        self.actions.start.push(ActivityStart { task, attempt: 1, name: name.to_owned(), input });
+        task
+    }
+
+    /// A task that has failed before it began.
+    pub fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
+        let kind = TaskKind::Event { name: name.to_owned() };
+        self.add_task(kind, Some(Err(failure)))
+    }
+
+    /// Sets a timer.
+    pub fn begin_timer(&mut self, due: Timestamp) -> TaskId {
+        let task = self.add_task(TaskKind::Timer { due }, None);
+        self.actions.history.push(Event::TimerCreated { task, due });
+        self.actions.schedule.push((task, due));
+        task
+    }
+
+    /// Waits for an event, or takes the oldest one of that name that is buffered.
+    pub fn begin_event(&mut self, name: &str) -> TaskId {
+        let buffered =
+            self.events.iter().find(|(_, event)| event.name == name).map(|(number, _)| number);
+        let outcome = buffered.and_then(|number| self.events.remove(number)).map(|e| Ok(e.value));
+        self.add_task(TaskKind::Event { name: name.to_owned() }, outcome)
+    }
+
+    /// Starts a sub-orchestration whose result is awaited.
+    pub fn begin_child(
+        &mut self,
+        id: Option<String>,
+        name: &str,
+        version: &str,
+        input: Json,
+    ) -> TaskId {
+        let task = TaskId(self.next_task);
+        let id = id.unwrap_or_else(|| derived_id(&self.identity.id, task));
+        let task = self.add_task(TaskKind::Child { id: id.clone() }, None);
+        self.actions.history.push(Event::ChildStarted {
+            task,
+            id: id.clone(),
+            name: name.to_owned(),
+        });
+        let reply = ReplyTo::Task { instance: self.identity.id.clone(), task };
+        let child = NewChild {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            input,
+            parent: Some(self.identity.id.clone()),
+        };
+        self.send_start(id, child, Some(reply));
+        task
+    }
+
+    /// Starts an orchestration that nobody here waits for.
+    pub fn start_detached(
+        &mut self,
+        id: Option<String>,
+        name: &str,
+        version: &str,
+        input: Json,
+    ) -> String {
+        let id = id.unwrap_or_else(|| self.new_uuid().to_string());
+        let child = NewChild {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            input,
+            parent: None,
+        };
+        self.send_start(id.clone(), child, None);
+        id
+    }
+
+    fn send_start(&mut self, id: String, child: NewChild, reply: Option<ReplyTo>) {
+        let request = self.next_message_id();
+        let body = Body::Start { request: request.clone(), reply };
+        self.actions.send.push(Outgoing {
+            id: request,
+            target: id,
+            due: None,
+            body,
+            creates: Some(child),
+        });
+    }
+
+    /// Calls an operation of an entity.
+    pub fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
+        let entity = to.instance_id();
+        let task = self
+            .add_task(TaskKind::Operation { entity: entity.clone(), name: name.to_owned() }, None);
+        self.actions.history.push(Event::OperationCalled {
+            task,
+            entity,
+            name: name.to_owned(),
+        });
+        let reply = ReplyTo::Task { instance: self.identity.id.clone(), task };
+        self.send_operation(to, name, args, Some(reply));
+        task
+    }
+
+    /// Sends an operation whose result nobody wants.
+    pub fn signal(&mut self, to: &EntityAddress, name: &str, args: Json) {
+        self.actions.history.push(Event::OperationSignalled {
+            entity: to.instance_id(),
+            name: name.to_owned(),
+        });
+        self.send_operation(to, name, args, None);
+    }
+
+    fn send_operation(
+        &mut self,
+        to: &EntityAddress,
+        name: &str,
+        args: Json,
+        reply: Option<ReplyTo>,
+    ) {
+        let body = Body::Operation {
+            entity: to.name.clone(),
+            key: to.key.clone(),
+            name: name.to_owned(),
+            args,
+            reply,
+        };
+        self.send(to.instance_id(), body);
+    }
+
+    /// Sends an event to another orchestration.
+    pub fn send_event(&mut self, instance: &str, name: &str, value: Json) {
+        self.actions.history.push(Event::EventSent {
+            instance: instance.to_owned(),
+            name: name.to_owned(),
+        });
+        self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
+    }
+
+    fn send(&mut self, target: String, body: Body) {
+        let id = self.next_message_id();
+        self.actions.send.push(Outgoing { id, target, due: None, body, creates: None });
+    }
+
+    /// Unique in the hub, and the same whenever the turn runs again.
+    fn next_message_id(&mut self) -> String {
+        self.sent += 1;
+        format!("{}-{}", self.identity.no.0, self.sent)
+    }
+
+    /// Sends a result to whoever wants it.
+    pub fn reply(&mut self, to: ReplyTo, outcome: Outcome) {
+        match to {
+            ReplyTo::Task { instance, task } => {
+                self.send(instance, Body::Done { task, outcome });
+            }
+            ReplyTo::Client { process, request } => {
+                self.actions.answers.push(Answer { process, request, outcome });
+            }
+        }
+    }
+
+    /// A UUID that is the same whenever the turn runs again: version 5, in the namespace and
+    /// with the name that the original uses, made unique per run by the start request.
+    pub fn new_uuid(&mut self) -> Uuid {
+        /// The namespace of Durable Task's `NewGuid`.
+        const NAMESPACE: Uuid = Uuid::from_u128(0x9e95_2958_5e33_4daf_827f_2fa1_2937_b875);
+        self.drawn += 1;
+        let Identity { id, request, .. } = &self.identity;
+        let name = format!("{id}_{request}_{}_{}", self.now, self.drawn);
+        Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    }
+
+    /// The outcome of a task, if it has one.
+    pub fn outcome(&self, task: TaskId) -> Option<&Outcome> {
+        self.tasks.get(task.0).and_then(|task| task.outcome.as_ref())
+    }
+
+    /// Takes the outcome of a task that has one; the task is gone then.
+    pub fn take(&mut self, task: TaskId) -> Option<(TaskKind, Outcome)> {
+        self.outcome(task)?;
+        let task = self.tasks.remove(task.0)?;
+        task.outcome.map(|outcome| (task.kind, outcome))
+    }
+
+    /// Nobody will ask for this task any more: a timer or an event wait is cancelled, what runs
+    /// elsewhere is left to run.
+    pub fn abandon(&mut self, task: TaskId) {
+        let Some(entry) = self.tasks.get(task.0) else { return };
+        let ended = entry.outcome.is_some();
+        match &entry.kind {
+            TaskKind::Timer { .. } => {
+                self.tasks.remove(task.0);
+                if !ended {
+                    self.cancel_timer(task);
+                }
+            }
+            TaskKind::Event { .. } => {
+                let entry = self.tasks.remove(task.0);
+                if let Some(Task {
+                    kind: TaskKind::Event { name },
+                    outcome: Some(Ok(value)),
+                    ..
+                }) = entry
+                {
+                    // It was delivered to a wait that never looked: it belongs to the next one.
+                    self.buffer(name, value);
+                }
+            }
+            _ if ended => {
+                self.tasks.remove(task.0);
+            }
+            _ => {
+                if let Some(entry) = self.tasks.get_mut(task.0) {
+                    entry.detached = true;
+                }
+            }
+        }
+    }
+
+    fn cancel_timer(&mut self, task: TaskId) {
+        self.actions.history.push(Event::TimerCancelled { task });
+        match self.actions.schedule.iter().rposition(|(scheduled, _)| *scheduled == task) {
+            Some(index) => {
+                self.actions.schedule.remove(index);
+            }
+            None => self.actions.unschedule.push(task),
+        }
+    }
+
+    // --- what arrives ---------------------------------------------------------------------------
+
+    /// Notes how a task ended. Returns it if the task was waiting for that: a late or repeated
+    /// outcome is dropped.
+    pub fn complete(&mut self, task: TaskId, outcome: Outcome) -> bool {
+        let Some(entry) = self.tasks.get(task.0) else { return false };
+        if entry.outcome.is_some() {
+            return false;
+        }
+        if matches!(entry.kind, TaskKind::Activity { .. }) {
+            self.running_activities = self.running_activities.saturating_sub(1);
+        }
+        self.actions.history.push(Event::ended(task, &entry.kind, &outcome));
+        if entry.detached {
+            self.tasks.remove(task.0);
+            return false;
+        }
+        if let Some(entry) = self.tasks.get_mut(task.0) {
+            if let TaskKind::Activity { input, .. } = &mut entry.kind {
+                *input = Json::null();
+            }
+            entry.outcome = Some(outcome);
+        }
+        true
+    }
+
+    /// Whether `attempt` is the one of the task that is under way.
+    pub fn is_current_attempt(&self, task: TaskId, attempt: u32) -> bool {
+        matches!(
+            self.tasks.get(task.0).map(|task| &task.kind),
+            Some(TaskKind::Activity { attempt: current, .. }) if *current == attempt
+        )
+    }
+
+    /// Gives an event to the oldest wait for it, which is returned, or buffers it.
+    pub fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
+        self.actions
+            .history
+            .push(Event::EventRaised { name: name.clone(), value: value.clone() });
+        let waiting = self.tasks.iter().find_map(|(number, task)| match &task.kind {
+            TaskKind::Event { name: awaited }
+                if task.outcome.is_none() && *awaited == name =>
+            {
+                Some(number)
+            }
+            _ => None,
+        });
+        match waiting {
+            Some(number) => {
+                if let Some(task) = self.tasks.get_mut(number) {
+                    task.outcome = Some(Ok(value));
+                }
+                Some(TaskId(number))
+            }
+            None => {
+                self.buffer(name, value);
+                None
+            }
+        }
+    }
+
+    fn buffer(&mut self, name: String, value: Json) {
+        if self.events.len() < MAX_BUFFERED_EVENTS {
+            self.events.insert(self.next_event, BufferedEvent { name, value });
+            self.next_event += 1;
+        } else {
+            self.actions.history.push(Event::EventDropped { name });
+        }
+    }
+
+    /// A new owner starts the activities again that were under way: the attempt that was lost
+    /// counts. Returns the tasks that have used up `limit` attempts and failed.
+    pub fn recover(&mut self, limit: u32) -> Vec<TaskId> {
+        let pending: Vec<i64> = self
+            .tasks
+            .iter()
+            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .map(|(number, _)| number)
+            .collect();
+        let mut failed = Vec::new();
+        for number in pending {
+            let task = TaskId(number);
+            let Some(Task { kind: TaskKind::Activity { name, input, attempt }, .. }) =
+                self.tasks.get_mut(number)
+            else {
+                continue;
+            };
+            if *attempt >= limit {
+                let failure = Failure::new(
+                    "WorkerLost",
+                    format!("{limit} attempts of it were under way when their worker went away"),
+                );
+                if self.complete(task, Err(TaskFailure::new(TaskErrorKind::WorkerLost, failure))) {
+                    failed.push(task);
+                }
+                continue;
+            }
+            *attempt += 1;
+            let start = ActivityStart {
+                task,
+                attempt: *attempt,
+                name: name.clone(),
+                input: input.clone(),
+            };
+            self.actions.history.push(Event::ActivityRestarted { task, attempt: start.attempt });
+            self.actions.start.push(start);
+        }
+        failed
+    }
+
+    /// The instance has ended: its timers and waits are cancelled, what runs elsewhere is left
+    /// to run, and forgotten when it is done.
+    pub fn abandon_all(&mut self) {
+        let tasks: Vec<i64> = self.tasks.iter().map(|(number, _)| number).collect();
+        for number in tasks {
+            self.abandon(TaskId(number));
+        }
+        let events: Vec<i64> = self.events.iter().map(|(number, _)| number).collect();
+        for number in events {
+            self.events.remove(number);
+        }
+    }
+
+    /// Whether this turn emitted more than is allowed.
+    pub fn is_over_limit(&self) -> bool {
+        self.actions.len() > MAX_ACTIONS_PER_TURN
+    }
+}
+
+/// The id of a sub-orchestration that was not given one: the parent's id and the task's number,
+/// as the portable SDKs of the original derive it.
+fn derived_id(parent: &str, task: TaskId) -> String {
+    let id = format!("{parent}:{:04x}", task.0);
+    if id.len() <= durable_store::limits::MAX_INSTANCE_ID_BYTES {
+        return id;
+    }
+    // Deep nesting would outgrow the limit; a hash of the whole path is as unique.
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string()
+}
+
+/// The name and the key of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EntityAddress {
+    /// The registered name.
+    pub name: String,
+    /// The key among the entities of that name.
+    pub key: String,
+}
+
+impl EntityAddress {
+    /// The id under which the entity is stored.
+    pub fn instance_id(&self) -> String {
+        crate::message::entity_id(&self.name, &self.key)
+    }
+}

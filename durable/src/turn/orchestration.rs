@@ -1,0 +1,485 @@
+//! One turn of an orchestration: deliver each message, and run the program whenever what it waits
+//! for is there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use durable_store::{Payload, Status, StoredInstance, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::core::{BufferedEvent, Core, Task, TaskKind};
+use super::shelf::Shelf;
+use super::{Blocked, Inbound, MAX_LOST_ATTEMPTS, TURN_KEY, TurnOutput, identity, output, scope};
+use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
+use crate::history::Event;
+use crate::json::Json;
+use crate::message::{Body, ReplyTo, TaskId};
+use crate::program::{Machine, Program, Progress, SavedMachine};
+use crate::registry::Registry;
+use crate::task::Waiting;
+
+/// An orchestration in memory.
+pub(crate) struct OrchestrationInstance {
+    core: Core,
+    program: Arc<dyn Program>,
+    input: Payload,
+    status: Status,
+    /// `None` before the first turn and after the end.
+    machine: Option<Box<dyn Machine>>,
+    watch: Watch,
+    /// Whether the turn's number is only in its side row.
+    turn_in_row: bool,
+}
+
+/// What an orchestration saves.
+#[derive(Serialize)]
+struct Saved<'a> {
+    state: &'a str,
+    locals: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting: Option<&'a Waiting>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tasks: BTreeMap<i64, &'a Task>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    events: BTreeMap<i64, &'a BufferedEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<&'a ReplyTo>,
+    now: Timestamp,
+    turn: i64,
+    next_task: i64,
+    next_event: i64,
+    sent: i64,
+    drawn: i64,
+}
+
+#[derive(Deserialize)]
+struct Loaded<'a> {
+    state: String,
+    #[serde(borrow)]
+    locals: &'a RawValue,
+    #[serde(default)]
+    awaiting: Option<Waiting>,
+    #[serde(default)]
+    tasks: BTreeMap<i64, Task>,
+    #[serde(default)]
+    events: BTreeMap<i64, BufferedEvent>,
+    #[serde(default)]
+    reply: Option<ReplyTo>,
+    now: Timestamp,
+    turn: i64,
+    next_task: i64,
+    next_event: i64,
+    sent: i64,
+    drawn: i64,
+}
+
+/// Side rows of buffered events have negative keys, below the one of the turn number.
+fn event_key(number: i64) -> i64 {
+    -number
+}
+
+impl OrchestrationInstance {
+    pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.status
+    }
+
+    pub(super) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
+        let record = &stored.record;
+        let program = registry.orchestration(&record.name, &record.version).ok_or_else(|| {
+            Blocked::NotRegistered {
+                kind: "orchestrator",
+                name: record.name.clone(),
+                version: record.version.clone(),
+            }
+        })?;
+        let mut instance = Self {
+            core: Core::new(identity(record)),
+            program: Arc::clone(program),
+            input: Arc::clone(&record.input),
+            status: record.status,
+            machine: None,
+            watch: Watch::Nothing,
+            turn_in_row: false,
+        };
+        if let Some(state) = &record.state {
+            instance.restore(state, stored)?;
+        }
+        Ok(instance)
+    }
+
+    fn restore(&mut self, state: &str, stored: &StoredInstance) -> Result<(), Blocked> {
+        let malformed = |e: serde_json::Error| Blocked::Malformed(e.to_string());
+        let loaded: Loaded<'_> = serde_json::from_str(state).map_err(malformed)?;
+        let (mut task_rows, mut event_rows) = (Vec::new(), Vec::new());
+        let mut turn = loaded.turn;
+        for (key, row) in &stored.side {
+            if *key == TURN_KEY {
+                turn = serde_json::from_str(row).map_err(malformed)?;
+                self.turn_in_row = true;
+            } else if *key > 0 {
+                task_rows.push((*key, serde_json::from_str(row).map_err(malformed)?));
+            } else {
+                event_rows.push((-*key, serde_json::from_str(row).map_err(malformed)?));
+            }
+        }
+        let core = &mut self.core;
+        core.now = loaded.now;
+        core.turn = turn;
+        core.next_task = loaded.next_task;
+        // Events that came without a turn of the program have used up numbers since.
+        core.next_event =
+            event_rows.iter().map(|(n, _): &(i64, BufferedEvent)| n + 1).fold(loaded.next_event, i64::max);
+        core.sent = loaded.sent;
+        core.drawn = loaded.drawn;
+        core.reply = loaded.reply;
+        core.tasks = Shelf::restore(loaded.tasks, task_rows);
+        core.events = Shelf::restore(loaded.events, event_rows);
+        core.running_activities = core
+            .tasks
+            .iter()
+            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .count();
+        if !self.status.is_terminal() {
+            let saved = SavedMachine {
+                state: &loaded.state,
+                locals: loaded.locals,
+                awaiting: loaded.awaiting,
+            };
+            let machine = self.program.load(&saved)?;
+            self.watch = Watch::of(machine.awaiting(), &self.core);
+            self.machine = Some(machine);
+        }
+        Ok(())
+    }
+
+    pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
+        self.core.now = self.core.now.max(now);
+        self.core.turn += 1;
+        let mut changes = Changes::default();
+        for message in inbound {
+            self.deliver(message, &mut changes);
+        }
+        self.finish_turn(changes)
+    }
+
+    fn deliver(&mut self, message: Inbound, changes: &mut Changes) {
+        match message {
+            Inbound::ActivityEnded { task, attempt, outcome } => {
+                if self.core.is_current_attempt(task, attempt) {
+                    self.complete(task, outcome, changes);
+                }
+            }
+            Inbound::Recover => {
+                for task in self.core.recover(MAX_LOST_ATTEMPTS) {
+                    self.arrived(task, true, changes);
+                }
+            }
+            Inbound::Message(Body::Start { request, reply }) => {
+                self.start(&request, reply, changes);
+            }
+            Inbound::Message(Body::Done { task, outcome }) => self.complete(task, outcome, changes),
+            Inbound::Message(Body::Timer { task }) => {
+                self.complete(task, Ok(Json::null()), changes);
+            }
+            Inbound::Message(Body::Event { name, value }) => {
+                if self.status.is_terminal() {
+                    return;
+                }
+                if let Some(task) = self.core.receive_event(name, value) {
+                    self.arrived(task, false, changes);
+                }
+            }
+            Inbound::Message(Body::Terminate { reason }) => {
+                if !self.status.is_terminal() {
+                    self.terminate(reason, changes);
+                }
+            }
+            Inbound::Message(Body::Operation { name, reply, .. }) => {
+                self.refuse_operation(&name, reply);
+            }
+        }
+    }
+
+    fn complete(&mut self, task: TaskId, outcome: Outcome, changes: &mut Changes) {
+        let failed = outcome.is_err();
+        if self.core.complete(task, outcome) {
+            self.arrived(task, failed, changes);
+        }
+    }
+
+    /// An outcome is there: if it is what the program waits for, it goes on.
+    fn arrived(&mut self, task: TaskId, failed: bool, changes: &mut Changes) {
+        if self.watch.is_over(task, failed, self.machine.as_deref(), &self.core) {
+            self.step(changes);
+        }
+    }
+
+    fn start(&mut self, request: &str, reply: Option<ReplyTo>, changes: &mut Changes) {
+        if request != self.core.identity.request {
+            // The id belongs to an instance that another request created.
+            if let Some(reply) = reply {
+                let message = format!(
+                    "an instance with the id `{}` exists already",
+                    self.core.identity.id
+                );
+                let failure = Failure::new("InstanceExists", message);
+                self.core.reply(reply, Err(TaskFailure::new(TaskErrorKind::Refused, failure)));
+            }
+            return;
+        }
+        if self.status != Status::Pending || self.machine.is_some() {
+            return;
+        }
+        self.core.reply = reply;
+        self.status = Status::Running;
+        let input = Json::from_text(Arc::clone(&self.input));
+        self.core.actions.history.push(Event::Started { input: input.clone() });
+        match self.program.start(&input) {
+            Ok(machine) => {
+                self.machine = Some(machine);
+                self.step(changes);
+            }
+            Err(failure) => self.end(Err(failure), changes),
+        }
+    }
+
+    /// Runs the program until it waits or ends.
+    fn step(&mut self, changes: &mut Changes) {
+        let Some(mut machine) = self.machine.take() else { return };
+        changes.stepped = true;
+        // The core is moved where the program's calls find it, and moved back whatever happens.
+        let identity = self.core.identity.clone();
+        let core = std::mem::replace(&mut self.core, Core::new(identity));
+        let (core, result) = scope::enter(core, move || {
+            let result = catch_unwind(AssertUnwindSafe(|| machine.step()));
+            (machine, result)
+        });
+        self.core = core;
+        let (machine, result) = result;
+        match result {
+            Err(panic) => {
+                drop(machine);
+                let failure = Failure::of_panic(&*panic);
+                self.fail(TaskErrorKind::Panicked, failure, changes);
+            }
+            Ok(_) if self.core.is_over_limit() => {
+                drop(machine);
+                let message = format!(
+                    "more than {} calls, timers and messages in one turn",
+                    super::MAX_ACTIONS_PER_TURN
+                );
+                self.fail(TaskErrorKind::Failed, Failure::new("TooManyActions", message), changes);
+            }
+            Ok(Progress::Suspended) => {
+                self.watch = Watch::of(machine.awaiting(), &self.core);
+                self.machine = Some(machine);
+            }
+            Ok(Progress::Ended(result)) => self.end(result, changes),
+        }
+    }
+
+    /// Ends without giving effect to what the program did in this turn.
+    fn fail(&mut self, kind: TaskErrorKind, failure: Failure, changes: &mut Changes) {
+        let history = std::mem::take(&mut self.core.actions.history);
+        let answers = std::mem::take(&mut self.core.actions.answers);
+        self.core.actions = super::core::Actions { history, answers, ..Default::default() };
+        self.end(Err(TaskFailure::new(kind, failure)), changes);
+    }
+
+    fn end(&mut self, result: Outcome, changes: &mut Changes) {
+        self.status = if result.is_ok() { Status::Completed } else { Status::Failed };
+        self.core.actions.history.push(match &result {
+            Ok(output) => Event::Completed { output: output.clone() },
+            Err(e) => Event::Failed { failure: e.failure.clone() },
+        });
+        self.close(result, changes);
+    }
+
+    fn terminate(&mut self, reason: String, changes: &mut Changes) {
+        self.status = Status::Terminated;
+        self.core.actions.history.push(Event::Terminated { reason: reason.clone() });
+        let cancel: Vec<TaskId> = self
+            .core
+            .tasks
+            .iter()
+            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .map(|(number, _)| TaskId(number))
+            .collect();
+        self.core.actions.cancel.extend(cancel);
+        let failure = Failure::new("Terminated", reason);
+        self.close(Err(TaskFailure::new(TaskErrorKind::Terminated, failure)), changes);
+    }
+
+    fn close(&mut self, result: Outcome, changes: &mut Changes) {
+        self.machine = None;
+        self.watch = Watch::Nothing;
+        self.core.abandon_all();
+        if let Some(reply) = self.core.reply.take() {
+            self.core.reply(reply, result.clone());
+        }
+        changes.stepped = true;
+        changes.ended = Some(result);
+    }
+
+    fn refuse_operation(&mut self, operation: &str, reply: Option<ReplyTo>) {
+        let reason = format!("`{operation}` was called on an orchestration, which has no operations");
+        self.core.actions.history.push(Event::MessageRefused { reason: reason.clone() });
+        if let Some(reply) = reply {
+            let failure = Failure::new("NotAnEntity", reason);
+            self.core.reply(reply, Err(TaskFailure::new(TaskErrorKind::Refused, failure)));
+        }
+    }
+
+    fn finish_turn(&mut self, mut changes: Changes) -> TurnOutput {
+        if let Err(failure) = self.try_encode(&mut changes) {
+            // A variable that cannot be saved ends the instance; the second try has no variables.
+            self.fail(TaskErrorKind::Payload, failure, &mut changes);
+            let _ = self.try_encode(&mut changes);
+        }
+        let state_name = self.state_name();
+        let busy = self.core.running_activities > 0;
+        let mut out = output(&mut self.core, self.status, state_name, busy);
+        out.change.state = changes.state;
+        out.change.put_side = changes.put_side;
+        out.change.delete_side = changes.delete_side;
+        if let Some(result) = changes.ended {
+            out.change.finished_at = Some(out.change.updated_at);
+            out.change.output = Some(match result {
+                Ok(json) => json.text(),
+                Err(failure) => {
+                    super::payload(serde_json::to_string(&failure).unwrap_or_default())
+                }
+            });
+        }
+        out
+    }
+
+    fn state_name(&self) -> &'static str {
+        match (&self.machine, self.status) {
+            (Some(machine), _) => machine.state(),
+            (None, Status::Completed) => "Completed",
+            (None, Status::Failed) => "Failed",
+            (None, Status::Terminated) => "Terminated",
+            (None, _) => "Start",
+        }
+    }
+
+    /// Encodes the state if it changed, and the side rows that did.
+    fn try_encode(&mut self, changes: &mut Changes) -> Result<(), Failure> {
+        let rewrite = changes.stepped
+            || self.core.tasks.inline_changed()
+            || self.core.events.inline_changed();
+        if rewrite && (self.machine.is_some() || self.status.is_terminal()) {
+            changes.state = Some(self.encode()?);
+            if std::mem::take(&mut self.turn_in_row) {
+                changes.delete_side.push(TURN_KEY);
+            }
+        } else if self.machine.is_some() || self.status.is_terminal() {
+            changes.put_side.push((TURN_KEY, self.core.turn.to_string().into()));
+            self.turn_in_row = true;
+        }
+        let (puts, deletes) = (&mut changes.put_side, &mut changes.delete_side);
+        self.core
+            .tasks
+            .flush(|number| number, puts, deletes)
+            .and_then(|()| self.core.events.flush(event_key, puts, deletes))
+            .map_err(Failure::of)
+    }
+
+    fn encode(&mut self) -> Result<Payload, Failure> {
+        let locals = match &mut self.machine {
+            Some(machine) => machine.save().map_err(Failure::of)?,
+            None => "{}".to_owned(),
+        };
+        let core = &self.core;
+        let saved = Saved {
+            state: self.state_name(),
+            locals: serde_json::from_str(&locals).map_err(Failure::of)?,
+            awaiting: self.machine.as_deref().and_then(Machine::awaiting),
+            tasks: core.tasks.inline_items(),
+            events: core.events.inline_items(),
+            reply: core.reply.as_ref(),
+            now: core.now,
+            turn: core.turn,
+            next_task: core.next_task,
+            next_event: core.next_event,
+            sent: core.sent,
+            drawn: core.drawn,
+        };
+        let text = serde_json::to_string(&saved).map_err(Failure::of)?;
+        let limit = durable_store::limits::MAX_PAYLOAD_BYTES;
+        if text.len() > limit {
+            let message = format!(
+                "the state to be saved has {} bytes, the limit is {limit}: keep large data \
+                 elsewhere and hold a reference to it",
+                text.len()
+            );
+            return Err(Failure::new("StateTooLarge", message));
+        }
+        Ok(text.into())
+    }
+}
+
+/// What a turn has to store.
+#[derive(Default)]
+struct Changes {
+    stepped: bool,
+    ended: Option<Outcome>,
+    state: Option<Payload>,
+    put_side: Vec<(i64, Payload)>,
+    delete_side: Vec<i64>,
+}
+
+/// Decides in constant time whether an outcome lets the program go on.
+enum Watch {
+    Nothing,
+    One(TaskId),
+    /// A flat join: what is open, and whether a failure decides it.
+    All { open: HashSet<TaskId>, first_failure: bool },
+    /// Anything nested is looked at as a whole.
+    Other,
+}
+
+impl Watch {
+    fn of(waiting: Option<&Waiting>, core: &Core) -> Self {
+        let (parts, first_failure) = match waiting {
+            None => return Self::Nothing,
+            Some(Waiting::Task(task)) => return Self::One(*task),
+            Some(Waiting::All { all }) => (all, false),
+            Some(Waiting::AllOk { all_ok }) => (all_ok, true),
+        };
+        let mut open = HashSet::new();
+        for part in parts {
+            let Waiting::Task(task) = part else { return Self::Other };
+            if core.outcome(*task).is_none() {
+                open.insert(*task);
+            }
+        }
+        Self::All { open, first_failure }
+    }
+
+    fn is_over(
+        &mut self,
+        task: TaskId,
+        failed: bool,
+        machine: Option<&dyn Machine>,
+        core: &Core,
+    ) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::One(awaited) => *awaited == task,
+            Self::All { open, first_failure } => {
+                open.remove(&task) && (open.is_empty() || (failed && *first_failure))
+            }
+            Self::Other => machine
+                .and_then(Machine::awaiting)
+                .is_some_and(|waiting| waiting.is_ready(core)),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A small collection that lives in the saved state while it is small and spills into side rows
+//! when it grows, so that a step costs what it changes and not what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use durable_store::{Payload, SideKey};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How many items a shelf keeps inside the saved state. More are rows of their own.
+pub const INLINE_ITEMS: usize = 16;
+
+/// Items by number, each either inline or a side row.
+#[derive(Debug)]
+pub struct Shelf<T> {
+    slots: BTreeMap<i64, Slot<T>>,
+    inline: usize,
+    inline_changed: bool,
+    changed_rows: BTreeSet<i64>,
+    deleted_rows: Vec<i64>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    item: T,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Inline,
+    /// To be a row, which does not exist yet.
+    NewRow,
+    /// A row that exists.
+    Row,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            inline: 0,
+            inline_changed: false,
+            changed_rows: BTreeSet::new(),
+            deleted_rows: Vec::new(),
+        }
+    }
+}
+
+impl<T> Shelf<T> {
+    /// Adds an item under a number that is not in use.
+    pub fn insert(&mut self, number: i64, item: T) {
+        let place = if self.inline < INLINE_ITEMS {
+            self.inline += 1;
+            self.inline_changed = true;
+            Place::Inline
+        } else {
+            self.changed_rows.insert(number);
+            Place::NewRow
+        };
+        let old = self.slots.insert(number, Slot { item, place });
+        debug_assert!(old.is_none(), "number {number} is in use");
+    }
+
+    pub fn get(&self, number: i64) -> Option<&T> {
+        self.slots.get(&number).map(|slot| &slot.item)
+    }
+
+    /// The item, to be changed.
+    pub fn get_mut(&mut self, number: i64) -> Option<&mut T> {
+        let slot = self.slots.get_mut(&number)?;
+        if slot.place == Place::Inline {
+            self.inline_changed = true;
+        } else {
+            self.changed_rows.insert(number);
+        }
+        Some(&mut slot.item)
+    }
+
+    pub fn remove(&mut self, number: i64) -> Option<T> {
+        let slot = self.slots.remove(&number)?;
+        self.changed_rows.remove(&number);
+        match slot.place {
+            Place::Inline => {
+                self.inline -= 1;
+                self.inline_changed = true;
+            }
+            Place::NewRow => {}
+            Place::Row => self.deleted_rows.push(number),
+        }
+        Some(slot.item)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &T)> {
+        self.slots.iter().map(|(number, slot)| (*number, &slot.item))
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether the inline part differs from what was last saved.
+    pub fn inline_changed(&self) -> bool {
+        self.inline_changed
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Shelf<T> {
+    /// The items that belong into the saved state.
+    pub fn inline_items(&self) -> BTreeMap<i64, &T> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| slot.place == Place::Inline)
+            .map(|(number, slot)| (*number, &slot.item))
+            .collect()
+    }
+
+    /// Builds a shelf from its inline part and its rows.
+    pub fn restore(inline: BTreeMap<i64, T>, rows: Vec<(i64, T)>) -> Self {
+        let count = inline.len();
+        let mut slots: BTreeMap<_, _> =
+            inline.into_iter().map(|(number, item)| (number, Slot { item, place: Place::Inline })).collect();
+        for (number, item) in rows {
+            slots.insert(number, Slot { item, place: Place::Row });
+        }
+        Self { slots, inline: count, ..Self::default() }
+    }
+
+    /// What has to be written since the last flush: rows to put and rows to delete. `key` turns a
+    /// number into the key of its row.
+    pub fn flush(
+        &mut self,
+        key: impl Fn(i64) -> SideKey,
+        puts: &mut Vec<(SideKey, Payload)>,
+        deletes: &mut Vec<SideKey>,
+    ) -> Result<(), serde_json::Error> {
+        self.inline_changed = false;
+        for number in std::mem::take(&mut self.changed_rows) {
+            if let Some(slot) = self.slots.get_mut(&number) {
+                puts.push((key(number), serde_json::to_string(&slot.item)?.into()));
+                slot.place = Place::Row;
+            }
+        }
+        deletes.extend(self.deleted_rows.drain(..).map(key));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flush(shelf: &mut Shelf<u32>) -> (Vec<i64>, Vec<i64>) {
+        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
+        shelf.flush(|number| number, &mut puts, &mut deletes).unwrap();
+        (puts.into_iter().map(|(key, _)| key).collect(), deletes)
+    }
+
+    #[test]
+    fn small_shelves_have_no_rows_and_large_ones_write_only_what_changed() {
+        let mut shelf = Shelf::default();
+        for number in 0..20 {
+            shelf.insert(number, 0);
+        }
+        assert_eq!(flush(&mut shelf), ((16..20).collect(), vec![]));
+        assert_eq!(flush(&mut shelf), (vec![], vec![]));
+
+        *shelf.get_mut(17).unwrap() = 1;
+        shelf.remove(18);
+        assert!(!shelf.inline_changed());
+        assert_eq!(flush(&mut shelf), (vec![17], vec![18]));
+
+        shelf.remove(0);
+        assert!(shelf.inline_changed());
+        assert_eq!(flush(&mut shelf), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_row_that_was_never_stored_is_not_deleted() {
+        let mut shelf = Shelf::default();
+        for number in 0..17 {
+            shelf.insert(number, 0);
+        }
+        shelf.remove(16);
+        assert_eq!(flush(&mut shelf), (vec![], vec![]));
+    }
+}
