@@ -5,6 +5,8 @@
 
 #[cfg(any(feature = "memory", feature = "sqlite"))]
 mod check;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 #[cfg(feature = "memory")]
 mod memory;

@@ -181,7 +181,7 @@ impl Store for MemoryStore {
             let mut tables = self.tables();
             tables.fence("commit", lease)?;
             tables.check_commit(lease, &batch)?;
-            tables.apply(batch)
+            tables.apply(lease.partition, batch)
         };
         self.hint(hinted);
         Ok(())
@@ -468,7 +468,7 @@ impl Tables {
     }
 
     /// Applies a checked batch and returns the partitions that got messages.
-    fn apply(&mut self, batch: Batch) -> BTreeSet<PartitionId> {
+    fn apply(&mut self, partition: PartitionId, batch: Batch) -> BTreeSet<PartitionId> {
         for mut change in batch.instances {
             let no = change.no;
             if let Some(new) = change.create.take() {
@@ -487,7 +487,8 @@ impl Tables {
             self.remove_message(id);
         }
         for id in &batch.unschedule {
-            if matches!(self.places.get(id), Some(Place::Scheduled(..))) {
+            if matches!(self.places.get(id), Some(Place::Scheduled(place, ..)) if *place == partition)
+            {
                 self.remove_message(id);
             }
         }

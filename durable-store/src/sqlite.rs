@@ -45,8 +45,9 @@ const READERS: u32 = 4;
 /// Prepared scripts that the writer keeps.
 const WRITER_STATEMENTS: usize = 512;
 /// Pages (of 4 KiB) at which the writer itself copies the write-ahead log back, should the
-/// background not keep up.
-const LOG_LIMIT_PAGES: &str = "16384";
+/// background not have done it. A log that starts over in blocks it has already is flushed in about
+/// two thirds of the time of one that grows, so it is kept small.
+const LOG_LIMIT_PAGES: &str = "4096";
 /// The page cache of the writer, in KiB (negative by the pragma's convention).
 const WRITER_CACHE: &str = "-65536";
 
@@ -150,12 +151,12 @@ impl SqliteOptions {
             hints: hints.clone(),
             partitions,
             checkpoint,
+            checkpointer: tokio::spawn(writer::checkpoint(checkpointer, wake)),
             data_version,
             groups: 0,
             bytes: 0,
         };
         tokio::spawn(writer.run(jobs));
-        tokio::spawn(writer::checkpoint(checkpointer, wake));
         Ok(SqliteStore {
             partitions,
             queue,

@@ -16,4 +16,66 @@ mod registry;
 mod task;
 mod turn;
 
-pub use task::Event;
+pub use context::{
+    ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,
+    Random,
+};
+pub use durable_macros::{activity, entity, orchestrator};
+pub use durable_store::{self as store, Timestamp};
+pub use entity::{Entity, EntityCall};
+pub use error::{Failure, TaskError, TaskErrorKind};
+pub use graph::{StateGraph, StateNode};
+pub use history::{Event as HistoryEvent, HistoryTurn};
+pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
+pub use task::{
+    Call, Durable, Event, EventName, EventWait, Spawn, Task, Timer, join_all, try_join_all,
+};
+pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS, MAX_LOST_ATTEMPTS};
+
+/// Waits for two to eight durable operations at once, and gives their outputs as a tuple.
+///
+/// Works inside an orchestrator only, where the compiler knows it by its name.
+#[macro_export]
+macro_rules! join {
+    ($($call:expr),* $(,)?) => {
+        ::core::compile_error!("`join!` works inside an `#[orchestrator]` only")
+    };
+}
+
+/// Waits for two to eight durable operations at once, and gives their values as a tuple, or the
+/// first error as soon as there is one.
+///
+/// Works inside an orchestrator only, where the compiler knows it by its name.
+#[macro_export]
+macro_rules! try_join {
+    ($($call:expr),* $(,)?) => {
+        ::core::compile_error!("`try_join!` works inside an `#[orchestrator]` only")
+    };
+}
+
+/// Everything that programs usually name.
+pub mod prelude {
+    pub use crate::{
+        ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
+        activity, entity, join, join_all, orchestrator, try_join, try_join_all,
+    };
+}
+
+/// What generated code names. Not for people: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+
+    pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
+    pub use crate::error::TaskFailure;
+    pub use crate::iterate::iterate;
+    pub use crate::json::Json;
+    pub use crate::program::{
+        Activity, ActivityFuture, Cursor, Function, FunctionKind, Link, Machine, OptionType,
+        Orchestration, Program, Progress, ResultType, SavedMachine, Slots, States, decode_args,
+        describe, done, encode_output, failed, fell_through, finish_result, program_option,
+        program_plain, program_result, suspended, take,
+    };
+    pub use crate::registry::ActivityRegistrar;
+    pub use crate::task::{Join, TryJoin};
+}

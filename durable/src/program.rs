@@ -289,6 +289,20 @@ impl<T, E> ResultType for Result<T, E> {
     type Error = E;
 }
 
+/// A return type that is an `Option`, under whatever name.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is named `Option`, but is not `std::option::Option`",
+    label = "give this type another name, or return a `std::option::Option`"
+)]
+pub trait OptionType {
+    type Value;
+}
+
+impl<T> OptionType for Option<T> {
+    type Value = T;
+}
+
 /// How the user's return value becomes that of the step function, one way per kind of function.
 #[doc(hidden)]
 pub mod done {
@@ -593,6 +607,25 @@ impl fmt::Display for FunctionKind {
             Self::Orchestration => "orchestrator",
         })
     }
+}
+
+/// Control has come where no state of the program leads.
+#[doc(hidden)]
+#[allow(clippy::missing_panics_doc)]
+pub fn fell_through() -> ! {
+    unreachable!("a state ended without a next one: this is an error of the durable compiler")
+}
+
+/// Decodes the arguments of an entity operation.
+#[doc(hidden)]
+pub fn decode_args<T: DeserializeOwned>(args: &Json) -> Result<T, TaskFailure> {
+    args.decode().map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))
+}
+
+/// The failure of a function that returned an error.
+#[doc(hidden)]
+pub fn failed(failure: Failure) -> TaskFailure {
+    TaskFailure::new(TaskErrorKind::Failed, failure)
 }
 
 // --- errors -------------------------------------------------------------------------------------

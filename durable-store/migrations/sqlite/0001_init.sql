@@ -97,3 +97,9 @@ CREATE TABLE reply (
     at INTEGER NOT NULL
 );
 CREATE INDEX reply_at ON reply (at);
+
+-- Always empty. A script that must not go on inserts a row here, which the check refuses, so that
+-- the statements after it, the commit among them, are not reached.
+CREATE TABLE expectation (
+    met INTEGER NOT NULL CHECK (met)
+);

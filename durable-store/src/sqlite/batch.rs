@@ -1,4 +1,4 @@
-//! From a batch to the script that applies it, and from the script's outcomes to whether it did.
+//! From a batch to the script that applies it, and from the place where the script stopped to why.
 //! Built on the caller's task, so that the writer only has to run it.
 
 use std::collections::{BTreeSet, HashSet};
@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::store::Result;
 
-use super::script::{Outcome, Script};
+use super::script::Script;
 use super::sql;
 
 /// The partition stands above these bits of `inbox.seq`.
@@ -51,7 +51,7 @@ pub(super) const fn kind_code(kind: InstanceKind) -> i64 {
     }
 }
 
-/// A batch as a script, with what its outcomes must be.
+/// A batch as a script that stops at the first thing that is not as it should be.
 pub(super) struct CommitScript {
     script: Script,
     lease: Lease,
@@ -60,7 +60,7 @@ pub(super) struct CommitScript {
     pub(super) hints: BTreeSet<PartitionId>,
 }
 
-/// A statement that must have changed as many rows as it names.
+/// A place in the script that is not passed unless the statement before changed all its rows.
 struct Expected {
     statement: usize,
     rows: usize,
@@ -71,7 +71,7 @@ impl CommitScript {
     /// The script of a checked batch.
     pub(super) fn new(lease: &Lease, batch: &Batch) -> Result<Self> {
         let mut this = Self {
-            script: Script::of(sql::FENCE),
+            script: Script::of(sql::EXPECT_LEASE),
             lease: lease.clone(),
             expected: Vec::new(),
             hints: batch
@@ -112,54 +112,40 @@ impl CommitScript {
         &self.script
     }
 
-    /// Whether the statements that ran did what they should.
-    pub(super) fn verify(&self, outcomes: &[Outcome]) -> Result<()> {
-        // First, because whatever else went wrong follows from a lease that is lost.
-        if outcomes.first().is_none_or(|fence| fence.rows.is_empty()) {
-            return Err(lease_lost("commit", &self.lease));
+    /// The refusal, if the script stopped at one of its expectations after `done` statements.
+    pub(super) fn refusal(&self, done: usize) -> Option<StoreError> {
+        if done == 0 {
+            return Some(lease_lost("commit", &self.lease));
         }
-        for Expected {
-            statement,
-            rows,
-            what,
-        } in &self.expected
-        {
-            let changed = outcomes.get(*statement).map(|outcome| outcome.changes);
-            if changed.is_some_and(|changed| changed != *rows as u64) {
-                return Err(StoreError::new(
-                    StoreErrorKind::Conflict,
-                    "commit",
-                    format!(
-                        "the batch of partition {} names {rows} {what}, {} exist",
-                        self.lease.partition.0,
-                        changed.unwrap_or(0)
-                    ),
-                ));
-            }
-        }
-        Ok(())
+        let Expected { rows, what, .. } = self.expected.iter().find(|e| e.statement == done)?;
+        let partition = self.lease.partition.0;
+        Some(StoreError::new(
+            StoreErrorKind::Conflict,
+            "commit",
+            format!("the batch of partition {partition} names {rows} {what}: not all exist"),
+        ))
     }
 
-    /// Adds a statement over a list of rows, unless there is none. Returns its place.
-    fn rows<T: serde::Serialize>(
-        &mut self,
-        statement: &'static str,
-        rows: &[T],
-    ) -> Result<Option<usize>> {
+    /// Adds a statement over a list of rows, unless there is none. Whether there was one.
+    fn rows<T: serde::Serialize>(&mut self, statement: &'static str, rows: &[T]) -> Result<bool> {
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
-        let statement = self.script.push(statement);
+        self.script.push(statement);
         self.script.bind_rows(rows)?;
-        Ok(Some(statement))
+        Ok(true)
     }
 
-    fn expect(&mut self, statement: Option<usize>, rows: usize, what: &'static str) {
-        self.expected.extend(statement.map(|statement| Expected {
+    /// The statement just added must change so many rows.
+    fn expect(&mut self, rows: usize, what: &'static str) -> Result<()> {
+        let statement = self.script.push(sql::EXPECT_CHANGES);
+        self.script.bind(i64::try_from(rows).unwrap_or(i64::MAX))?;
+        self.expected.push(Expected {
             statement,
             rows,
             what,
-        }));
+        });
+        Ok(())
     }
 
     fn instances(&mut self, changes: &[InstanceChange]) -> Result<()> {
@@ -180,8 +166,9 @@ impl CommitScript {
             .filter(|c| c.create.is_none())
             .map(progress_row)
             .collect();
-        let statement = self.rows(sql::UPDATE_PROGRESS, &old)?;
-        self.expect(statement, old.len(), "instances to change");
+        if self.rows(sql::UPDATE_PROGRESS, &old)? {
+            self.expect(old.len(), "instances to change")?;
+        }
         let history: Vec<_> = changes
             .iter()
             .flat_map(|c| {
@@ -215,13 +202,13 @@ impl CommitScript {
     }
 
     fn taken_messages(&mut self, batch: &Batch) -> Result<()> {
-        if let Some(statement) = self.rows(sql::CONSUME, &batch.consume)? {
+        if self.rows(sql::CONSUME, &batch.consume)? {
             let (first, end) = seq_range(self.lease.partition);
             self.script.bind(first)?;
             self.script.bind(end)?;
-            self.expect(Some(statement), batch.consume.len(), "messages to consume");
+            self.expect(batch.consume.len(), "messages to consume")?;
         }
-        if self.rows(sql::UNSCHEDULE, &batch.unschedule)?.is_some() {
+        if self.rows(sql::UNSCHEDULE, &batch.unschedule)? {
             self.script.bind(i64::from(self.lease.partition.0))?;
         }
         Ok(())

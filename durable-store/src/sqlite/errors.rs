@@ -76,10 +76,6 @@ pub(super) fn classify(
                 "`{path}` cannot be opened: check that it exists, and the rights of its directory"
             ),
         ),
-        (Some(code::IOERR), _) if operation == COMMITTING => (
-            StoreErrorKind::OutcomeUnknown,
-            format!("the disk of `{path}` failed while a transaction was being committed"),
-        ),
         (Some(code::IOERR), _) => (
             StoreErrorKind::Other,
             format!("the disk of `{path}` failed: check the system's log"),
@@ -105,8 +101,23 @@ pub(super) fn classify(
     StoreError::new(kind, operation, detail).with_source(Arc::clone(error))
 }
 
-/// The operation of a failed `COMMIT`: only there can a failing disk leave the outcome open.
-pub(super) const COMMITTING: &str = "commit of a transaction";
+/// The error of `operation` whose transaction was complete and failed to be committed: there, and
+/// only there, can a failing disk leave the outcome open.
+pub(super) fn classify_commit(
+    operation: &'static str,
+    path: &Path,
+    error: &Arc<sqlx::Error>,
+) -> StoreError {
+    if primary_code(error) != Some(code::IOERR) {
+        return classify(operation, path, error);
+    }
+    let detail = format!(
+        "the disk of `{}` failed during a commit: check the system's log, and open the store again",
+        path.display()
+    );
+    StoreError::new(StoreErrorKind::OutcomeUnknown, operation, detail)
+        .with_source(Arc::clone(error))
+}
 
 /// The store was closed, or its runtime ended.
 pub(super) fn closed(operation: &'static str) -> StoreError {

@@ -178,9 +178,18 @@ impl Reader {
         limit: usize,
     ) -> Result<Page> {
         let limit = limit.min(limits::MAX_PAGE_ROWS);
-        let mut script = Script::of(sql::FIND);
+        let by_id = query
+            .id_prefix
+            .as_ref()
+            .is_some_and(|prefix| !prefix.is_empty());
+        let (head, tail) = if by_id {
+            (sql::FIND_BY_ID, sql::PAGE_BY_ID)
+        } else {
+            (sql::FIND, sql::PAGE)
+        };
+        let mut script = Script::of(head);
         conditions(&mut script, query, after)?;
-        script.extend(sql::PAGE);
+        script.extend(tail);
         // One more row than asked for tells whether there is a next page.
         script.bind(rows_limit(limit + 1))?;
         let rows = self.rows("find_instances", &script).await?;

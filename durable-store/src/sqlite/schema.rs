@@ -132,8 +132,8 @@ async fn migrate(
     partitions: u16,
 ) -> std::result::Result<(), sqlx::Error> {
     let applied = usize::try_from(marks.version).unwrap_or(0);
-    for migration in &MIGRATIONS[applied..] {
-        connection.execute(sqlx::raw_sql(migration)).await?;
+    for migration in MIGRATIONS.iter().skip(applied) {
+        connection.execute(sqlx::raw_sql(*migration)).await?;
     }
     if applied == 0 {
         let partitions = i64::from(partitions);

@@ -46,7 +46,13 @@ pub(super) const RENEW_PARTS: &str = "UPDATE part SET expires_at = ?
 pub(super) const RELEASE_PARTS: &str = "UPDATE part SET owner = NULL, guarded = 0
     WHERE (id, epoch) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
 pub(super) const READ_OWNERS: &str = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL";
-/// One row if the lease is current, none if it is lost.
+/// Ends the script unless the lease is current.
+pub(super) const EXPECT_LEASE: &str = "INSERT INTO expectation (met) SELECT 0
+    WHERE NOT EXISTS (SELECT 1 FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL)";
+/// Ends the script unless the statement just before changed so many rows.
+pub(super) const EXPECT_CHANGES: &str =
+    "INSERT INTO expectation (met) SELECT 0 WHERE changes() <> ?";
+/// One row if the lease is current, none if it is lost. For reads, which cannot insert.
 pub(super) const FENCE: &str =
     "SELECT 1 FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL";
 
@@ -159,8 +165,9 @@ pub(super) const LOAD_BUSY: &str = select_instances!(
     "FROM progress AS p JOIN instance AS i ON i.no = p.no
     WHERE p.busy = 1 AND p.no >= ? AND p.no < ? ORDER BY p.no"
 );
+/// The cross join keeps the planner from going through every side row of the partition.
 pub(super) const LOAD_BUSY_SIDE: &str = "SELECT s.no, s.key, s.body
-    FROM progress AS p JOIN side AS s ON s.no = p.no
+    FROM progress AS p CROSS JOIN side AS s ON s.no = p.no
     WHERE p.busy = 1 AND p.no >= ? AND p.no < ? ORDER BY s.no, s.key";
 pub(super) const LOAD_INSTANCES: &str = select_instances!(
     "FROM instance AS i JOIN progress AS p ON p.no = i.no
@@ -183,12 +190,16 @@ pub(super) const READ_HISTORY: &str = "SELECT turn, events FROM history
 pub(super) const READ_REPLIES: &str = "SELECT request, body FROM reply
     WHERE request IN (SELECT value FROM json_each(?))";
 
-// A query is one of these two heads, conditions as far as they are asked for, and for a page the
+// A query is one of these heads, conditions as far as they are asked for, and for a page the
 // tail.
 pub(super) const FIND: &str =
     select_instances!("FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE i.no > ?");
+/// With a prefix of ids, the unary plus keeps the planner on their index: it would rather go through
+/// all numbers in order.
+pub(super) const FIND_BY_ID: &str =
+    select_instances!("FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE +i.no > ?");
 pub(super) const COUNT: &str =
-    "SELECT count(*) FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE i.no > ?";
+    "SELECT count(*) FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE +i.no > ?";
 pub(super) const AND_KIND: &str = " AND i.kind = ?";
 pub(super) const AND_ID_FROM: &str = " AND i.id >= ?";
 pub(super) const AND_ID_BEFORE: &str = " AND i.id < ?";
@@ -198,3 +209,4 @@ pub(super) const AND_PARENT: &str = " AND i.parent = ?";
 pub(super) const AND_CREATED_FROM: &str = " AND i.created_at >= ?";
 pub(super) const AND_CREATED_BEFORE: &str = " AND i.created_at < ?";
 pub(super) const PAGE: &str = " ORDER BY i.no LIMIT ?";
+pub(super) const PAGE_BY_ID: &str = " ORDER BY +i.no LIMIT ?";

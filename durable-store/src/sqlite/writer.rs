@@ -2,7 +2,7 @@
 //! so that many callers share one flush. An operation, once queued, is applied wholly or not at
 //! all, whether or not its caller still waits.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::model::{Accepted, Envelope, Lease, PartitionId};
 use crate::store::Result;
 
 use super::batch::CommitScript;
-use super::errors::{COMMITTING, classify, is_constraint};
+use super::errors::{classify, classify_commit, is_constraint};
 use super::liveness::LockFiles;
-use super::script::Script;
+use super::script::{Place, Script, Stopped};
 use super::{leases, sending, sql};
 
 /// Operations that may wait for the writer; further callers wait to enter the queue.
@@ -31,9 +31,9 @@ const MAX_GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// How often changes by other processes are looked for while somebody listens for hints.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// Transactions after which the write-ahead log is copied back in the background.
-const CHECKPOINT_GROUPS: usize = 256;
+const CHECKPOINT_GROUPS: usize = 1024;
 /// Bytes of lists after which it is copied back, if that comes first.
-const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+const CHECKPOINT_BYTES: usize = 8 * 1024 * 1024;
 /// Rows that one operation of a cleaning deletes, so that no commit waits long for it.
 pub(super) const CLEAN_ROWS: u32 = 5_000;
 
@@ -137,6 +137,7 @@ pub(super) struct Writer {
     pub(super) partitions: u16,
     /// Wakes the task that copies the write-ahead log back.
     pub(super) checkpoint: mpsc::Sender<()>,
+    pub(super) checkpointer: tokio::task::JoinHandle<()>,
     /// The other connections' changes as last seen.
     pub(super) data_version: i64,
     pub(super) groups: usize,
@@ -210,17 +211,12 @@ impl Writer {
         // Refusals are rare, so the first attempt does without savepoints.
         let mut hints = BTreeSet::new();
         let mut result = self.attempt(works, false, &mut hints).await;
-        if let Ok(outputs) = &result
+        if works.len() > 1
+            && let Ok(outputs) = &result
             && outputs.iter().any(Result::is_err)
         {
-            self.roll_back().await;
-            if works.len() > 1 {
-                hints.clear();
-                result = self.attempt(works, true, &mut hints).await;
-                result = self.finish(result).await;
-            }
-        } else {
-            result = self.finish(result).await;
+            hints.clear();
+            result = self.attempt(works, true, &mut hints).await;
         }
         match result {
             Ok(outputs) => {
@@ -238,91 +234,226 @@ impl Writer {
                     let _ = self.hints.send(partition);
                 }
             }
-            Err((at, error)) => {
+            Err(Ended { at_commit, error }) => {
+                let classify = if at_commit { classify_commit } else { classify };
                 for (work, answer) in works.iter().zip(answers) {
-                    let operation = at.unwrap_or(work.operation());
-                    let _ = answer.send(Err(classify(operation, &self.path, &error)));
+                    let _ = answer.send(Err(classify(work.operation(), &self.path, &error)));
                 }
             }
         }
     }
 }
 
-/// The error that ended a transaction, and where, if not in an operation.
-type Ended = (Option<&'static str>, Arc<sqlx::Error>);
+/// The failure of a whole transaction.
+struct Ended {
+    /// Whether everything was applied already and the final `COMMIT` failed.
+    at_commit: bool,
+    error: Arc<sqlx::Error>,
+}
+
+impl From<sqlx::Error> for Ended {
+    fn from(error: sqlx::Error) -> Self {
+        Self {
+            at_commit: false,
+            error: Arc::new(error),
+        }
+    }
+}
+
+/// What a script does besides its statements, to save a call.
+#[derive(Clone, Copy, Default)]
+struct Edges {
+    begins: bool,
+    ends: bool,
+}
 
 impl Writer {
-    /// Begins a transaction and applies every operation in it. If `isolated`, a refused one is
-    /// undone alone; otherwise the first refusal ends the attempt, and the caller rolls back.
+    /// Applies every operation in one transaction. If `isolated`, a refused one is undone alone;
+    /// otherwise a refusal undoes everything, and there may be fewer outputs than operations.
     async fn attempt(
         &mut self,
         works: &[Work],
         isolated: bool,
         hints: &mut BTreeSet<PartitionId>,
     ) -> std::result::Result<Outputs, Ended> {
-        let outputs = match self.connection.execute(sql::BEGIN).await {
-            Ok(_) => self.apply_all(works, isolated, hints).await,
-            Err(error) => Err(error),
+        let outputs = if isolated {
+            self.apply_isolated(works, hints).await
+        } else {
+            self.apply_together(works, hints).await
         };
-        match outputs {
-            Ok(outputs) => Ok(outputs),
-            Err(error) => {
-                self.roll_back().await;
-                Err((None, Arc::new(error)))
-            }
+        let refused = |outputs: &Outputs| !isolated && outputs.iter().any(Result::is_err);
+        if outputs.as_ref().map_or(true, refused) {
+            self.roll_back().await;
         }
+        outputs
     }
 
-    async fn apply_all(
+    /// Without savepoints; stops at the first refusal. All sends of the group are one.
+    async fn apply_together(
         &mut self,
         works: &[Work],
-        isolated: bool,
         hints: &mut BTreeSet<PartitionId>,
-    ) -> std::result::Result<Outputs, sqlx::Error> {
+    ) -> std::result::Result<Outputs, Ended> {
+        let mut edges = Edges {
+            begins: matches!(works.first(), Some(Work::Commit(_))),
+            ends: matches!(works.last(), Some(Work::Commit(_))),
+        };
+        let ends = edges.ends;
+        if !edges.begins {
+            self.connection.execute(sql::BEGIN).await?;
+        }
+        let mut sent = VecDeque::new();
         let mut outputs = Vec::with_capacity(works.len());
-        for work in works {
-            if isolated {
-                self.connection.execute(sql::SAVEPOINT).await?;
-            }
-            let output = match self.apply(work, hints).await {
-                Ok(output) => Ok(output),
-                Err(Failure::Refused(refused)) => Err(refused),
-                Err(Failure::Database(error)) if is_constraint(&error) => {
-                    Err(classify(work.operation(), &self.path, &Arc::new(error)))
+        for (place, work) in works.iter().enumerate() {
+            if matches!(work, Work::Send { .. }) {
+                if sent.is_empty() {
+                    match self.send_all(&works[place..], hints).await? {
+                        Ok(answers) => sent = answers,
+                        Err(refused) => return Ok(vec![Err(refused)]),
+                    }
                 }
-                Err(Failure::Database(error)) => return Err(error),
-            };
-            if isolated {
-                let end = if output.is_ok() {
-                    sql::RELEASE
-                } else {
-                    sql::ROLLBACK_TO
-                };
-                self.connection.execute(end).await?;
+                outputs.push(Ok(Output::Accepted(sent.pop_front().unwrap_or_default())));
+                continue;
             }
+            edges.ends = ends && place + 1 == works.len();
+            let output = self.apply(work, edges, hints).await?;
+            edges.begins = false;
             let refused = output.is_err();
             outputs.push(output);
-            if refused && !isolated {
-                break;
+            if refused {
+                return Ok(outputs);
             }
+        }
+        if !ends {
+            self.commit().await?;
         }
         Ok(outputs)
     }
 
+    /// With a savepoint around each operation.
+    async fn apply_isolated(
+        &mut self,
+        works: &[Work],
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Outputs, Ended> {
+        self.connection.execute(sql::BEGIN).await?;
+        let mut outputs = Vec::with_capacity(works.len());
+        for work in works {
+            self.connection.execute(sql::SAVEPOINT).await?;
+            let output = self.apply(work, Edges::default(), hints).await?;
+            let end = if output.is_ok() {
+                sql::RELEASE
+            } else {
+                sql::ROLLBACK_TO
+            };
+            self.connection.execute(end).await?;
+            outputs.push(output);
+        }
+        self.commit().await?;
+        Ok(outputs)
+    }
+
+    async fn commit(&mut self) -> std::result::Result<(), Ended> {
+        let committed = self.connection.execute(sql::COMMIT).await;
+        committed.map(drop).map_err(|error| Ended {
+            at_commit: true,
+            error: Arc::new(error),
+        })
+    }
+
+    /// Sends what all the sends among `works` hold, and returns the answers of each.
+    async fn send_all(
+        &mut self,
+        works: &[Work],
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Result<VecDeque<Vec<Accepted>>>, Ended> {
+        let sends = || {
+            works.iter().filter_map(|work| match work {
+                Work::Send { envelopes, now } => Some((envelopes, *now)),
+                _ => None,
+            })
+        };
+        let envelopes: Vec<_> = sends()
+            .flat_map(|(envelopes, now)| envelopes.iter().map(move |e| (e, now)))
+            .collect();
+        let accepted = sending::accept(&mut self.connection, &envelopes, hints).await;
+        let mut answers = match self.settle("send", accepted)? {
+            Ok(answers) => answers.into_iter(),
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let split = sends().map(|(envelopes, _)| answers.by_ref().take(envelopes.len()).collect());
+        Ok(Ok(split.collect()))
+    }
+
+    /// Tells apart what concerns one operation and what ends the transaction.
+    fn settle<T>(
+        &self,
+        operation: &'static str,
+        result: std::result::Result<T, Failure>,
+    ) -> std::result::Result<Result<T>, Ended> {
+        match result {
+            Ok(output) => Ok(Ok(output)),
+            Err(Failure::Refused(refused)) => Ok(Err(refused)),
+            Err(Failure::Database(error)) if is_constraint(&error) => {
+                Ok(Err(classify(operation, &self.path, &Arc::new(error))))
+            }
+            Err(Failure::Database(error)) => Err(error.into()),
+        }
+    }
+
     async fn apply(
+        &mut self,
+        work: &Work,
+        edges: Edges,
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Result<Output>, Ended> {
+        if let Work::Commit(commit) = work {
+            return self.apply_commit(commit, edges, hints).await;
+        }
+        let output = self.apply_other(work, hints).await;
+        self.settle(work.operation(), output)
+    }
+
+    async fn apply_commit(
+        &mut self,
+        commit: &CommitScript,
+        edges: Edges,
+        hints: &mut BTreeSet<PartitionId>,
+    ) -> std::result::Result<Result<Output>, Ended> {
+        let script = commit.script();
+        match script
+            .run_as_part(&mut self.connection, edges.begins, edges.ends)
+            .await
+        {
+            Ok(()) => {
+                hints.extend(&commit.hints);
+                Ok(Ok(Output::Done))
+            }
+            Err(Stopped {
+                at: Place::Statement(done),
+                error,
+            }) if is_constraint(&error) => {
+                let refused = commit.refusal(done);
+                Ok(Err(refused.unwrap_or_else(|| {
+                    classify("commit", &self.path, &Arc::new(error))
+                })))
+            }
+            Err(Stopped { at, error }) => Err(Ended {
+                at_commit: at == Place::Commit,
+                error: Arc::new(error),
+            }),
+        }
+    }
+
+    async fn apply_other(
         &mut self,
         work: &Work,
         hints: &mut BTreeSet<PartitionId>,
     ) -> std::result::Result<Output, Failure> {
         let connection = &mut self.connection;
         match work {
-            Work::Commit(commit) => {
-                let (outcomes, result) = commit.script().run(connection).await;
-                commit.verify(&outcomes)?;
-                result?;
-                hints.extend(&commit.hints);
-                Ok(Output::Done)
-            }
+            // Commits have their own way, because they can begin and end a transaction.
+            Work::Commit(_) => Ok(Output::Done),
             Work::Send { envelopes, now } => {
                 let envelopes: Vec<_> = envelopes.iter().map(|e| (e, *now)).collect();
                 sending::accept(connection, &envelopes, hints)
@@ -362,20 +493,6 @@ impl Writer {
                 receipts_before,
                 replies_before,
             } => clean(connection, *receipts_before, *replies_before).await,
-        }
-    }
-
-    async fn finish(
-        &mut self,
-        result: std::result::Result<Outputs, Ended>,
-    ) -> std::result::Result<Outputs, Ended> {
-        let outputs = result?;
-        match self.connection.execute(sql::COMMIT).await {
-            Ok(_) => Ok(outputs),
-            Err(error) => {
-                self.roll_back().await;
-                Err((Some(COMMITTING), Arc::new(error)))
-            }
         }
     }
 
@@ -421,6 +538,11 @@ impl Writer {
     async fn close(mut self, mut queue: mpsc::Receiver<Job>, closed: oneshot::Sender<Result<()>>) {
         // What is queued from here on is dropped, which tells its callers.
         queue.close();
+        // The last connection to be closed removes the log, so the other one must be gone.
+        drop(self.checkpoint);
+        if let Err(error) = self.checkpointer.await {
+            tracing::debug!(%error, "the task that copies the log back had ended");
+        }
         let result = match self.connection.execute(sql::CHECKPOINT_ALL).await {
             Ok(_) => self.connection.close().await,
             Err(error) => Err(error),
@@ -463,5 +585,8 @@ pub(super) async fn checkpoint(mut connection: SqliteConnection, mut wake: mpsc:
         if let Err(error) = connection.execute(sql::CHECKPOINT).await {
             tracing::debug!(%error, "the write-ahead log is not copied back yet");
         }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection was not closed in order");
     }
 }

@@ -1,0 +1,271 @@
+//! THE PIPELINE: parse -> check -> lower -> liveness -> layout -> emit. One page; each pass is a
+//! module of that name.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+
+use crate::diag::{Code, Diagnostics};
+use crate::emit::{self, Compiled};
+use crate::layout::Layout;
+use crate::liveness::Liveness;
+use crate::lower::{Source, lower};
+use crate::parse::{FunctionItem, Options};
+use crate::{check, determinism, parse};
+
+/// Compiles an orchestrator.
+pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    let options = Options::parse(attr, &["name", "version"], &mut diag);
+    let Some(function) = parse::function(item, "#[orchestrator]", &mut diag) else {
+        return diag.into_tokens();
+    };
+    let mut item = free_function(function, options, "OrchestrationContext");
+    bind_patterns(&mut item);
+
+    check::free_function(&item, "an orchestrator", &mut diag);
+    check::function(&item, "an orchestrator", "OrchestrationContext", &mut diag);
+    let sound = !diag.has_errors();
+    check::body(&item, &mut diag);
+    determinism::check(&item.body, &mut diag);
+    let compiled = passes(&item, &mut diag);
+    debug::print(&item, &compiled, &diag);
+    finish(diag, |ok| {
+        if ok {
+            emit::orchestrator(&item, &compiled)
+        } else {
+            emit::fallback(&item, "Orchestration", sound)
+        }
+    })
+}
+
+/// lower -> liveness -> layout.
+fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
+    let params: Vec<(Ident, bool)> =
+        item.params.iter().map(|param| (param.ident.clone(), param.mutable)).collect();
+    let lowered = lower(&Source { params: &params, body: &item.body }, diag);
+    let liveness = Liveness::of(&lowered.body);
+    let layout = Layout::of(&lowered.body, &liveness, &lowered.params);
+    Compiled { body: lowered.body, items: lowered.items, params: lowered.params, liveness, layout }
+}
+
+/// Compiles an activity: a function, or the async methods of an impl block.
+pub(crate) fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
+    match syn::parse2::<syn::Item>(item.clone()) {
+        Ok(syn::Item::Impl(block)) => activities(attr, block),
+        _ => activity_function(attr, item),
+    }
+}
+
+fn activity_function(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    let options = Options::parse(attr, &["name"], &mut diag);
+    let Some(function) = parse::function(item, "#[activity]", &mut diag) else {
+        return diag.into_tokens();
+    };
+    let item = free_function(function, options, "ActivityContext");
+    check::free_function(&item, "an activity", &mut diag);
+    check::function(&item, "an activity", "ActivityContext", &mut diag);
+    let sound = !diag.has_errors();
+    finish(diag, |ok| {
+        if ok { emit::activity(&item) } else { emit::fallback(&item, "Activity", sound) }
+    })
+}
+
+fn activities(attr: TokenStream, block: syn::ItemImpl) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    Options::parse(attr, &[], &mut diag);
+    check_impl(&block, "#[activity]", &mut diag);
+    let mut methods = Vec::new();
+    let mut rest = Vec::new();
+    for item in block.items.clone() {
+        match item {
+            syn::ImplItem::Fn(method) if is_activity(&method) => {
+                let (attrs, options) = method_options(method.attrs, &mut diag);
+                methods.push(FunctionItem::new(
+                    attrs,
+                    method.vis,
+                    method.sig,
+                    method.block,
+                    options,
+                    "ActivityContext",
+                ));
+            }
+            other => rest.push(other),
+        }
+    }
+    if methods.is_empty() {
+        diag.error(
+            Code::Item,
+            &block.self_ty,
+            "`#[activity]` on an impl block makes activities of its `async fn`s that take \
+             `&self`, and this block has none",
+        );
+    }
+    for method in &methods {
+        check::function(method, "an activity", "ActivityContext", &mut diag);
+    }
+    check_duplicates(&methods, &mut diag);
+    finish(diag, |ok| {
+        if ok { emit::activities(&block, &methods, &rest) } else { quote!(#block) }
+    })
+}
+
+fn is_activity(method: &syn::ImplItemFn) -> bool {
+    method.sig.asyncness.is_some() && method.sig.receiver().is_some()
+}
+
+/// Takes `#[activity(name = "..")]` off a method.
+fn method_options(
+    attrs: Vec<syn::Attribute>,
+    diag: &mut Diagnostics,
+) -> (Vec<syn::Attribute>, Options) {
+    let mut options = Options::default();
+    let mut kept = Vec::new();
+    for attr in attrs {
+        match &attr.meta {
+            syn::Meta::List(list) if attr.path().is_ident("activity") => {
+                options = Options::parse(list.tokens.clone(), &["name"], diag);
+            }
+            _ => kept.push(attr),
+        }
+    }
+    (kept, options)
+}
+
+/// Compiles an entity.
+pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    let options = Options::parse(attr, &["name"], &mut diag);
+    let Some(block) = parse::impl_block(item, "#[entity]", &mut diag) else {
+        return diag.into_tokens();
+    };
+    check_impl(&block, "#[entity]", &mut diag);
+    let name = type_name(&block);
+    if name.is_none() {
+        diag.error(Code::Item, &block.self_ty, "an entity is a type with a name");
+    }
+    let operations: Vec<FunctionItem> = block
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            syn::ImplItem::Fn(method) if method.sig.receiver().is_some() => Some(method.clone()),
+            _ => None,
+        })
+        .map(|method| {
+            FunctionItem::new(
+                method.attrs,
+                method.vis,
+                method.sig,
+                method.block,
+                Options::default(),
+                "EntityContext",
+            )
+        })
+        .collect();
+    for operation in &operations {
+        check::operation(operation, &mut diag);
+    }
+    check_duplicates(&operations, &mut diag);
+    finish(diag, |ok| match (ok, &name) {
+        (true, Some(name)) => emit::entity(&block, name, &options, &operations),
+        _ => quote!(#block),
+    })
+}
+
+fn type_name(block: &syn::ItemImpl) -> Option<Ident> {
+    match &*block.self_ty {
+        syn::Type::Path(path) => Some(path.path.segments.last()?.ident.clone()),
+        _ => None,
+    }
+}
+
+fn check_impl(block: &syn::ItemImpl, what: &str, diag: &mut Diagnostics) {
+    if let Some((path, _)) = &block.trait_ {
+        diag.error(
+            Code::Item,
+            path,
+            &format!("`{what}` goes on an impl block of the type itself, not of a trait"),
+        );
+    }
+    if !block.generics.params.is_empty() {
+        diag.error(
+            Code::Signature,
+            &block.generics,
+            &format!("`{what}` cannot go on a generic impl block: name a concrete type"),
+        );
+    }
+}
+
+fn check_duplicates(items: &[FunctionItem], diag: &mut Diagnostics) {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        let name = item.name();
+        // Two methods under different `#[cfg]`s may share a name.
+        if item.cfgs().is_empty() && !seen.insert(name.clone()) {
+            diag.error(
+                Code::Duplicate,
+                &item.sig.ident,
+                &format!("the name `{name}` is used twice in this block: give one another"),
+            );
+        }
+    }
+}
+
+fn free_function(function: syn::ItemFn, options: Options, context: &str) -> FunctionItem {
+    FunctionItem::new(
+        function.attrs,
+        function.vis,
+        function.sig,
+        *function.block,
+        options,
+        context,
+    )
+}
+
+/// A parameter that is a pattern becomes a name, and a `let` at the head of the body.
+fn bind_patterns(item: &mut FunctionItem) {
+    let lets: Vec<syn::Stmt> = item
+        .params
+        .iter()
+        .filter_map(|param| {
+            let (ident, pat) = (&param.ident, param.pat.as_ref()?);
+            Some(syn::parse_quote!(let #pat = #ident;))
+        })
+        .collect();
+    item.body.stmts.splice(0..0, lets);
+}
+
+fn finish(diag: Diagnostics, emit: impl FnOnce(bool) -> TokenStream) -> TokenStream {
+    let items = emit(!diag.has_errors());
+    let errors = diag.into_tokens();
+    quote!(#errors #items)
+}
+
+/// The debug knob: `DURABLE_MACROS_PRINT=name` prints the IR and the expansion of the orchestrator
+/// of that name while it compiles.
+mod debug {
+    use super::{Compiled, Diagnostics, FunctionItem, emit};
+
+    const KNOB: &str = "DURABLE_MACROS_PRINT";
+
+    pub(super) fn print(item: &FunctionItem, compiled: &Compiled, diag: &Diagnostics) {
+        if diag.has_errors() || std::env::var(KNOB).ok() != Some(item.name()) {
+            return;
+        }
+        let tokens = emit::orchestrator(item, compiled);
+        let code = match syn::parse2::<syn::File>(tokens.clone()) {
+            Ok(file) => prettyplease::unparse(&file),
+            Err(_) => tokens.to_string(),
+        };
+        // This runs inside the compiler, whose standard error the person is reading.
+        #[allow(clippy::print_stderr)]
+        {
+            eprintln!("{}\n{code}", compiled.body);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

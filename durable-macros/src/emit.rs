@@ -1,0 +1,80 @@
+//! Emission: the only place that makes output tokens. Generated code names `::durable::__private`
+//! and the user's own items; our own identifiers cannot clash with the user's.
+
+mod activity;
+mod entity;
+mod fallback;
+mod orchestrator;
+mod step;
+
+pub(crate) use self::activity::{activities, activity};
+pub(crate) use self::entity::entity;
+pub(crate) use self::fallback::function as fallback;
+pub(crate) use self::orchestrator::{Compiled, orchestrator};
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use crate::parse::{FunctionItem, Return, ReturnKind};
+
+/// The type that describes calls, and the function that makes them, under the user's name.
+fn call_items(item: &FunctionItem, marker: &syn::Ident) -> TokenStream {
+    let cfgs = item.cfgs();
+    let docs = item.docs();
+    let vis = &item.vis;
+    let ident = &item.sig.ident;
+    let idents: Vec<_> = item.params.iter().map(|param| &param.ident).collect();
+    let types: Vec<_> = item.params.iter().map(|param| &param.ty).collect();
+    quote! {
+        #(#cfgs)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #[derive(::core::fmt::Debug)]
+        #vis struct #marker {}
+
+        #(#docs)*
+        #[allow(clippy::too_many_arguments)]
+        #vis fn #ident(#(#idents: #types),*) -> ::durable::Call<#marker> {
+            ::durable::Call::new((#(#idents,)*))
+        }
+    }
+}
+
+/// The implementation of `Function`.
+fn function_impl(item: &FunctionItem, marker: &syn::Ident, kind: &str) -> TokenStream {
+    let cfgs = item.cfgs();
+    let name = item.name();
+    let version = item.version();
+    let kind = format_ident!("{kind}");
+    let types = item.params.iter().map(|param| &param.ty);
+    let output = output_type(&item.ret);
+    quote! {
+        #(#cfgs)*
+        impl ::durable::__private::Function for #marker {
+            const NAME: &'static str = #name;
+            const VERSION: &'static str = #version;
+            const KIND: ::durable::__private::FunctionKind =
+                ::durable::__private::FunctionKind::#kind;
+            type Input = (#(#types,)*);
+            type Output = #output;
+        }
+    }
+}
+
+/// What a caller gets: for a `Result` its value.
+fn output_type(ret: &Return) -> TokenStream {
+    let ty = &ret.ty;
+    match ret.kind {
+        ReturnKind::Result => quote!(<#ty as ::durable::__private::ResultType>::Value),
+        ReturnKind::Option | ReturnKind::Plain => quote!(#ty),
+    }
+}
+
+/// Describes `error`, of a type that is known here, with its data if it can be serialised.
+fn describe(error: &syn::Ident) -> TokenStream {
+    quote! {{
+        #[allow(unused_imports)]
+        use ::durable::__private::describe::{DescribePlain as _, DescribeWithData as _};
+        (&#error).describe_kind().describe(#error)
+    }}
+}

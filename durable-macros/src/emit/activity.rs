@@ -1,0 +1,209 @@
+//! The items of an activity: the call, and how a worker runs the body.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::step::own;
+use super::{call_items, describe, function_impl};
+use crate::parse::{FunctionItem, ReturnKind};
+
+/// The items of an activity that is a free function.
+pub(crate) fn activity(item: &FunctionItem) -> TokenStream {
+    let marker = &item.sig.ident;
+    let cfgs = item.cfgs();
+    let calls = call_items(item, marker);
+    let function = function_impl(item, marker, "Activity");
+    let body = original_body(item);
+    let run = run(item, &quote!(()));
+    quote! {
+        #calls
+        #function
+        #(#cfgs)*
+        impl #marker {
+            #body
+        }
+        #(#cfgs)*
+        impl ::durable::__private::Activity for #marker {
+            #run
+        }
+    }
+}
+
+/// The user's function under the name `body`, for the worker and for unit tests.
+fn original_body(item: &FunctionItem) -> TokenStream {
+    let attrs = item.attrs.iter().filter(|attr| !attr.path().is_ident("cfg"));
+    let mut sig = item.sig.clone();
+    sig.ident = Ident::new("body", sig.ident.span());
+    let (vis, block) = (&item.vis, &item.body);
+    quote! {
+        #(#attrs)*
+        #[allow(clippy::unused_async, clippy::unused_async_trait_impl)]
+        #vis #sig #block
+    }
+}
+
+/// The implementation of `Activity`: decode, run, encode.
+fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
+    let (host, context, input, output) =
+        (own("__host"), own("__context"), own("__input"), own("__output"));
+    let arguments: Vec<Ident> =
+        (0..item.params.len()).map(|n| own(&format!("__argument{n}"))).collect();
+    let passed_context = item.context.is_some().then(|| quote!(&#context,));
+    let callee = match &item.receiver {
+        // A method call on a value finds the trait's method; a path would find the call maker.
+        Some(_) => {
+            let method = &item.sig.ident;
+            quote!(#host.#method)
+        }
+        None => quote!(Self::body),
+    };
+    let finish = match item.ret.kind {
+        ReturnKind::Result => {
+            let error = own("__error");
+            let describe = describe(&error);
+            quote! {
+                match #output {
+                    ::core::result::Result::Ok(value) => {
+                        ::durable::__private::encode_output(&value)
+                    }
+                    ::core::result::Result::Err(#error) => {
+                        ::core::result::Result::Err(::durable::__private::failed(#describe))
+                    }
+                }
+            }
+        }
+        ReturnKind::Option | ReturnKind::Plain => {
+            quote!(::durable::__private::encode_output(&#output))
+        }
+    };
+    quote! {
+        type Host = #host_type;
+
+        fn run(
+            #host: ::std::sync::Arc<Self::Host>,
+            #context: ::durable::ActivityContext,
+            #input: Self::Input,
+        ) -> ::durable::__private::ActivityFuture {
+            ::std::boxed::Box::pin(async move {
+                let (#(#arguments,)*) = #input;
+                let _ = (&#host, &#context);
+                #[allow(clippy::let_unit_value)]
+                let #output = #callee(#passed_context #(#arguments),*).await;
+                #finish
+            })
+        }
+    }
+}
+
+/// The items of the async methods of an impl block. `rest` is what stays in the block.
+pub(crate) fn activities(
+    block: &syn::ItemImpl,
+    methods: &[FunctionItem],
+    rest: &[syn::ImplItem],
+) -> TokenStream {
+    let ty = &block.self_ty;
+    let attrs = &block.attrs;
+    let calls = methods.iter().map(|method| method_call(method, ty));
+    let registrations = methods.iter().map(|method| {
+        let (cfgs, marker) = (method.cfgs(), &method.sig.ident);
+        quote!(#(#cfgs)* registrar.add::<#marker>();)
+    });
+    let trait_ident = methods_trait(ty, methods);
+    let signatures = methods.iter().map(trait_signature);
+    let bodies = methods.iter().map(trait_body);
+    let kept = (!rest.is_empty()).then(|| quote!(#(#attrs)* impl #ty { #(#rest)* }));
+    quote! {
+        #kept
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        pub trait #trait_ident {
+            #(#signatures)*
+        }
+
+        impl #trait_ident for #ty {
+            #(#bodies)*
+        }
+
+        const _: () = {
+            #(#calls)*
+
+            impl ::durable::Activities for #ty {
+                fn register(registrar: &mut ::durable::__private::ActivityRegistrar<'_, Self>) {
+                    #(#registrations)*
+                }
+            }
+        };
+    }
+}
+
+/// The trait through which the methods stay callable on a value. An associated function of the
+/// same name makes the calls, and takes no `self`, so the two do not meet.
+fn methods_trait(ty: &syn::Type, methods: &[FunctionItem]) -> Ident {
+    let name = match ty {
+        syn::Type::Path(path) => {
+            path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+        }
+        _ => String::new(),
+    };
+    let first = methods.first().map(|method| method.sig.ident.to_string()).unwrap_or_default();
+    format_ident!("__{name}Activities_{}", first.trim_start_matches("r#"))
+}
+
+fn method_call(method: &FunctionItem, ty: &syn::Type) -> TokenStream {
+    let marker = &method.sig.ident;
+    let cfgs = method.cfgs();
+    let docs = method.docs();
+    let vis = &method.vis;
+    let ident = &method.sig.ident;
+    let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
+    let types: Vec<_> = method.params.iter().map(|param| &param.ty).collect();
+    let function = function_impl(method, marker, "Activity");
+    let run = run(method, &quote!(#ty));
+    quote! {
+        #(#cfgs)*
+        #[allow(non_camel_case_types)]
+        #[derive(::core::fmt::Debug)]
+        pub struct #marker {}
+
+        #(#cfgs)*
+        impl #ty {
+            #(#docs)*
+            #[allow(clippy::too_many_arguments)]
+            #vis fn #ident(#(#idents: #types),*) -> ::durable::Call<#marker> {
+                ::durable::Call::new((#(#idents,)*))
+            }
+        }
+        #function
+        #(#cfgs)*
+        impl ::durable::__private::Activity for #marker {
+            #run
+        }
+    }
+}
+
+fn trait_signature(method: &FunctionItem) -> TokenStream {
+    let cfgs = method.cfgs();
+    let ident = &method.sig.ident;
+    let context = method.context.as_ref().map(|_| quote!(ctx: &::durable::ActivityContext,));
+    let idents: Vec<_> = method.params.iter().map(|param| &param.ident).collect();
+    let types = method.params.iter().map(|param| &param.ty);
+    let ret = &method.ret.ty;
+    quote! {
+        #(#cfgs)*
+        #[allow(clippy::too_many_arguments, missing_docs)]
+        fn #ident(
+            &self, #context #(#idents: #types),*
+        ) -> impl ::core::future::Future<Output = #ret> + ::core::marker::Send;
+    }
+}
+
+fn trait_body(method: &FunctionItem) -> TokenStream {
+    let attrs = &method.attrs;
+    let (sig, block) = (&method.sig, &method.body);
+    quote! {
+        #(#attrs)*
+        #[allow(clippy::unused_async, clippy::unused_async_trait_impl)]
+        #sig #block
+    }
+}

@@ -1,0 +1,193 @@
+//! The items of an entity: the dispatch of its operations, and the typed proxy.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+use super::step::own;
+use super::{describe, output_type};
+use crate::parse::{FunctionItem, Options, ReturnKind};
+
+/// The items of an entity. The impl block itself stays as it is.
+pub(crate) fn entity(
+    block: &syn::ItemImpl,
+    name: &Ident,
+    options: &Options,
+    operations: &[FunctionItem],
+) -> TokenStream {
+    let ty = &block.self_ty;
+    let cfgs: Vec<_> = block.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let registered =
+        options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
+    let proxy = format_ident!("{name}Proxy");
+    let arms = operations.iter().map(dispatch);
+    let methods = operations.iter().map(|operation| proxy_method(operation));
+    let (state, context, operation, args) =
+        (own("__state"), own("__context"), own("__operation"), own("__args"));
+    quote! {
+        #block
+
+        #(#cfgs)*
+        const _: () = {
+            /// Calls the operations of one entity.
+            #[derive(::core::clone::Clone, ::core::fmt::Debug)]
+            pub struct #proxy<Side> {
+                target: ::durable::__private::EntityRef<Side>,
+            }
+
+            impl<Side: ::core::clone::Clone> #proxy<Side> {
+                #(#methods)*
+
+                /// The address of the entity.
+                #[allow(dead_code)]
+                pub fn id(&self) -> ::durable::EntityAddress {
+                    ::core::clone::Clone::clone(self.target.address())
+                }
+            }
+
+            impl #proxy<::durable::__private::InOrchestrator> {
+                /// Reads the state; `None` if the entity does not exist.
+                #[allow(dead_code)]
+                pub fn state(&self) -> ::durable::__private::EntityCall<
+                    ::durable::__private::InOrchestrator,
+                    ::core::option::Option<#ty>,
+                > {
+                    ::durable::__private::read_state(::core::clone::Clone::clone(&self.target))
+                }
+            }
+
+            impl #proxy<::durable::__private::FromClient> {
+                /// Reads the last committed state; `None` if the entity does not exist.
+                #[allow(dead_code)]
+                pub fn state(&self) -> ::durable::__private::StateRead<#ty> {
+                    ::durable::__private::read_entity_state(
+                        ::core::clone::Clone::clone(&self.target),
+                    )
+                }
+            }
+
+            // A proxy lives across awaits as the address that it is.
+            impl ::durable::__private::serde::Serialize
+                for #proxy<::durable::__private::InOrchestrator>
+            {
+                fn serialize<S: ::durable::__private::serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> ::core::result::Result<S::Ok, S::Error> {
+                    ::durable::__private::serde::Serialize::serialize(&self.target, serializer)
+                }
+            }
+
+            impl<'de> ::durable::__private::serde::Deserialize<'de>
+                for #proxy<::durable::__private::InOrchestrator>
+            {
+                fn deserialize<D: ::durable::__private::serde::Deserializer<'de>>(
+                    deserializer: D,
+                ) -> ::core::result::Result<Self, D::Error> {
+                    ::durable::__private::serde::Deserialize::deserialize(deserializer)
+                        .map(|target| Self { target })
+                }
+            }
+
+            impl ::durable::Entity for #ty {
+                const NAME: &'static str = #registered;
+                type Proxy<Side> = #proxy<Side>;
+
+                fn proxy<Side>(
+                    target: ::durable::__private::EntityRef<Side>,
+                ) -> Self::Proxy<Side> {
+                    #proxy { target }
+                }
+
+                #[allow(unused_variables, clippy::let_unit_value)]
+                fn apply(
+                    &mut self,
+                    #context: &::durable::EntityContext,
+                    #operation: &str,
+                    #args: &::durable::__private::Json,
+                ) -> ::core::option::Option<
+                    ::core::result::Result<
+                        ::durable::__private::Json,
+                        ::durable::__private::TaskFailure,
+                    >,
+                > {
+                    let #state = self;
+                    match #operation {
+                        #(#arms)*
+                        _ => ::core::option::Option::None,
+                    }
+                }
+            }
+        };
+    }
+}
+
+fn operation_name(operation: &FunctionItem) -> String {
+    operation.sig.ident.to_string().trim_start_matches("r#").to_owned()
+}
+
+/// The match arm that decodes the arguments, runs the operation and encodes its result.
+fn dispatch(item: &FunctionItem) -> TokenStream {
+    let (state, context, args, output) =
+        (own("__state"), own("__context"), own("__args"), own("__output"));
+    let cfgs = item.cfgs();
+    let name = operation_name(item);
+    let ident = &item.sig.ident;
+    let types = item.params.iter().map(|param| &param.ty);
+    let arguments: Vec<Ident> =
+        (0..item.params.len()).map(|n| own(&format!("__argument{n}"))).collect();
+    let passed_context = item.context.is_some().then(|| quote!(#context,));
+    let finish = match item.ret.kind {
+        ReturnKind::Result => {
+            let error = own("__error");
+            let describe = describe(&error);
+            quote! {
+                match #output {
+                    ::core::result::Result::Ok(value) => {
+                        ::durable::__private::encode_output(&value)
+                    }
+                    ::core::result::Result::Err(#error) => {
+                        ::core::result::Result::Err(::durable::__private::failed(#describe))
+                    }
+                }
+            }
+        }
+        ReturnKind::Option | ReturnKind::Plain => {
+            quote!(::durable::__private::encode_output(&#output))
+        }
+    };
+    quote! {
+        #(#cfgs)*
+        #name => ::core::option::Option::Some(
+            match ::durable::__private::decode_args::<(#(#types,)*)>(#args) {
+                ::core::result::Result::Ok((#(#arguments,)*)) => {
+                    let #output = #state.#ident(#passed_context #(#arguments),*);
+                    #finish
+                }
+                ::core::result::Result::Err(failure) => ::core::result::Result::Err(failure),
+            }
+        ),
+    }
+}
+
+fn proxy_method(item: &FunctionItem) -> TokenStream {
+    let cfgs_and_docs = item.docs();
+    let vis = &item.vis;
+    let ident = &item.sig.ident;
+    let name = operation_name(item);
+    let idents: Vec<_> = item.params.iter().map(|param| &param.ident).collect();
+    let types: Vec<_> = item.params.iter().map(|param| &param.ty).collect();
+    let output = output_type(&item.ret);
+    quote! {
+        #(#cfgs_and_docs)*
+        #[allow(dead_code, clippy::too_many_arguments)]
+        #vis fn #ident(&self, #(#idents: #types),*)
+            -> ::durable::__private::EntityCall<Side, #output>
+        {
+            ::durable::__private::EntityCall::new(
+                ::core::clone::Clone::clone(&self.target),
+                #name,
+                &(#(#idents,)*),
+            )
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The items of an orchestrator: the call, its graph, and the program made of frame and step.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+
+use super::step::{Machine, field, own};
+use super::{call_items, describe, function_impl};
+use crate::ir::{BlockKind, Body, VarId};
+use crate::layout::{Layout, Place};
+use crate::liveness::Liveness;
+use crate::parse::{FunctionItem, ReturnKind};
+
+/// What the passes before made.
+pub(crate) struct Compiled {
+    pub(crate) body: Body,
+    pub(crate) items: Vec<syn::Item>,
+    pub(crate) params: Vec<VarId>,
+    pub(crate) liveness: Liveness,
+    pub(crate) layout: Layout,
+}
+
+/// All items of an orchestrator.
+pub(crate) fn orchestrator(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
+    let marker = &item.sig.ident;
+    let cfgs = item.cfgs();
+    let calls = call_items(item, marker);
+    let function = function_impl(item, marker, "Orchestration");
+    let graph = graph(item, compiled);
+    let program = program(item, compiled);
+    let lints = item.lints();
+    quote! {
+        #calls
+        #function
+
+        #(#cfgs)*
+        impl #marker {
+            const GRAPH: &'static ::durable::StateGraph = &#graph;
+
+            /// The states of this orchestrator, what is saved in each, and how they follow.
+            #[allow(dead_code)]
+            pub const fn state_machine() -> &'static ::durable::StateGraph {
+                Self::GRAPH
+            }
+        }
+
+        #(#cfgs)*
+        impl ::durable::__private::Orchestration for #marker {
+            #(#lints)*
+            #[allow(unreachable_code)]
+            fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
+                #program
+            }
+        }
+    }
+}
+
+fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
+    let Compiled { body, liveness, layout, items, .. } = compiled;
+    let ret = &item.ret.ty;
+    let ret_alias = own("__Return");
+    let done = match item.ret.kind {
+        ReturnKind::Result => quote! {
+            ::durable::__private::done::result::<
+                <#ret_alias as ::durable::__private::ResultType>::Value,
+                <#ret_alias as ::durable::__private::ResultType>::Error,
+            >
+        },
+        ReturnKind::Option => quote! {
+            ::durable::__private::done::option::<
+                <#ret_alias as ::durable::__private::OptionType>::Value,
+            >
+        },
+        ReturnKind::Plain => quote!(::durable::__private::done::plain::<#ret_alias>),
+    };
+    let step = Machine { body, liveness, layout, done }.step();
+    let states = states(layout);
+    let frame = frame_type(layout);
+    let new_frame = new_frame(item, compiled);
+    let slots = slots(compiled);
+    let (context, cursor, frame_ident) = (context_pat(item), own("__cursor"), own("__frame"));
+    let step = quote! {
+        |#context, #cursor, #frame_ident| {
+            #(#items)*
+            #step
+        }
+    };
+    let build = match item.ret.kind {
+        ReturnKind::Result => {
+            let error = own("__error");
+            let describe = describe(&error);
+            let state = own("__State");
+            quote! {
+                ::durable::__private::program_result::<#state, _, _, _, _>(
+                    Self::GRAPH,
+                    #new_frame,
+                    #step,
+                    #slots,
+                    |step| ::durable::__private::finish_result(step, |#error| #describe),
+                )
+            }
+        }
+        ReturnKind::Option | ReturnKind::Plain => {
+            let state = own("__State");
+            let build = if item.ret.kind == ReturnKind::Option {
+                format_ident!("program_option")
+            } else {
+                format_ident!("program_plain")
+            };
+            quote! {
+                ::durable::__private::#build::<#state, _, _, _>(
+                    Self::GRAPH, #new_frame, #step, #slots,
+                )
+            }
+        }
+    };
+    quote! {
+        type #ret_alias = #ret;
+        #states
+        #frame
+        #build
+    }
+}
+
+fn context_pat(item: &FunctionItem) -> TokenStream {
+    match &item.context {
+        Some(context) => {
+            let (pat, ty) = (&context.pat, &context.ty);
+            quote!(#pat: #ty)
+        }
+        None => quote!(_),
+    }
+}
+
+/// The enum of states. Saved ones come first, in the order of the graph.
+fn states(layout: &Layout) -> TokenStream {
+    let states = own("__State");
+    let names = |saved: bool| {
+        layout
+            .states
+            .iter()
+            .filter(move |state| state.saved == saved)
+            .map(|state| format_ident!("{}", state.name))
+    };
+    let (saved, joins) = (names(true), names(false));
+    let all = names(true);
+    quote! {
+        #[derive(::core::clone::Clone, ::core::marker::Copy)]
+        #[allow(non_camel_case_types)]
+        enum #states { #(#saved,)* #(#joins,)* }
+
+        impl ::durable::__private::States for #states {
+            const ALL: &'static [Self] = &[#(Self::#all),*];
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    }
+}
+
+fn frame_type(layout: &Layout) -> TokenStream {
+    let frame = own("__Frame");
+    let (fields, types): (Vec<Ident>, Vec<Ident>) =
+        frame_slots(layout).map(|index| (field(index), own(&format!("T{index}")))).unzip();
+    quote! {
+        struct #frame<#(#types),*> {
+            #(#fields: ::core::option::Option<#types>,)*
+        }
+    }
+}
+
+fn frame_slots(layout: &Layout) -> impl Iterator<Item = usize> + '_ {
+    layout
+        .slots
+        .iter()
+        .enumerate()
+        .filter(|(_, slot)| slot.place != Place::Local)
+        .map(|(index, _)| index)
+}
+
+/// Makes an empty frame, or one with the arguments in it.
+fn new_frame(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
+    let Compiled { layout, params, .. } = compiled;
+    let (frame, made, input) = (own("__Frame"), own("__made"), own("__input"));
+    let fields = frame_slots(layout).map(field);
+    let types: Vec<_> = item.params.iter().map(|param| &param.ty).collect();
+    let arguments: Vec<Ident> = (0..params.len()).map(|n| own(&format!("__argument{n}"))).collect();
+    let puts = params.iter().zip(&arguments).map(|(var, argument)| match layout.slot(*var) {
+        Some((index, _)) => {
+            let field = field(index);
+            quote!(#made.#field = ::core::option::Option::Some(#argument);)
+        }
+        None => quote!(::core::mem::drop(#argument);),
+    });
+    quote! {
+        |#input: ::core::option::Option<(#(#types,)*)>| {
+            #[allow(unused_mut)]
+            let mut #made = #frame { #(#fields: ::core::option::Option::None,)* };
+            if let ::core::option::Option::Some((#(#arguments,)*)) = #input {
+                #(#puts)*
+            }
+            #made
+        }
+    }
+}
+
+/// Saves and loads each variable once, whatever the number of states it is alive in.
+fn slots(compiled: &Compiled) -> TokenStream {
+    let Compiled { body, layout, .. } = compiled;
+    let (frame, slots) = (own("__frame"), own("__slots"));
+    let mut markers: Vec<Ident> = Vec::new();
+    let mut calls = TokenStream::new();
+    for (position, (index, slot)) in layout.saved_slots().enumerate() {
+        let Place::Saved { first, .. } = &slot.place else { continue };
+        let var = body.var(slot.var);
+        let site = &body.awaits[first.0];
+        let variable = marker_ident(&var.ident, var.temporary);
+        let state = format_ident!("{}", layout.states[site.resume.0].name);
+        for marker in [&variable, &state] {
+            if !markers.contains(marker) {
+                markers.push(marker.clone());
+            }
+        }
+        let span = if var.temporary { site.span } else { var.ident.span() };
+        let field = field(index);
+        let frame = Ident::new("__frame", Span::mixed_site().located_at(span));
+        let place = quote_spanned!(span=> &mut #frame.#field);
+        calls.extend(quote! {
+            #slots.slot::<#variable, #state, _>(#position, #place);
+        });
+    }
+    // This closure is checked before the others, so it names the frame itself.
+    let frame_type = own("__Frame");
+    let unknown = frame_slots(layout).map(|_| quote!(_));
+    quote! {
+        {
+            #(#[allow(non_camel_case_types, dead_code)] struct #markers {})*
+            |#frame: &mut #frame_type<#(#unknown),*>, #slots| {
+                let _ = (&#frame, &#slots);
+                #calls
+            }
+        }
+    }
+}
+
+/// A type that stands for a variable in messages. It has a span of ours, so that it is no item of
+/// the user's.
+fn marker_ident(ident: &Ident, temporary: bool) -> Ident {
+    if temporary {
+        return Ident::new("value_of_this_expression", Span::mixed_site());
+    }
+    let mut marker = ident.clone();
+    marker.set_span(Span::mixed_site());
+    marker
+}
+
+fn graph(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
+    let Compiled { body, liveness, layout, .. } = compiled;
+    let name = item.name();
+    let positions: Vec<VarId> = layout.saved_slots().map(|(_, slot)| slot.var).collect();
+    let variables = layout.saved_slots().filter_map(|(_, slot)| match &slot.place {
+        Place::Saved { name, .. } => Some(name),
+        Place::Argument | Place::Local => None,
+    });
+    let states = layout.saved_states().into_iter().enumerate().map(|(index, block)| {
+        let name = &layout.states[block.0].name;
+        let live = positions
+            .iter()
+            .enumerate()
+            .filter(|(_, var)| liveness.live_in(block).contains(*var))
+            .map(|(position, _)| position);
+        let (awaits, line) = match body.block(block).kind {
+            BlockKind::Resume { site, .. } => {
+                let site = &body.awaits[site.0];
+                (site.text.as_str(), quote_spanned!(site.span=> ::core::line!()))
+            }
+            BlockKind::Start | BlockKind::Join => ("", quote!(0)),
+        };
+        let ends = layout.ends.contains(&index);
+        quote! {
+            ::durable::StateNode {
+                name: #name, awaits: #awaits, line: #line, live: &[#(#live),*], ends: #ends,
+            }
+        }
+    });
+    let edges = layout.edges.iter().map(|(from, to)| quote!((#from, #to)));
+    quote! {
+        ::durable::StateGraph {
+            name: #name,
+            variables: &[#(#variables),*],
+            states: &[#(#states),*],
+            edges: &[#(#edges),*],
+        }
+    }
+}

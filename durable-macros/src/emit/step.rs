@@ -1,0 +1,546 @@
+//! The step function: one match arm a block. A block takes the variables it mentions out of their
+//! slots, runs the user's code as it was written, and puts back what is alive where it goes next.
+
+use std::collections::{BTreeSet, HashSet};
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Lifetime;
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+
+use crate::ir::{
+    Block, BlockId, BlockKind, Body, Exit, Fragment, FragmentCode, Let, Node, Scope, Seq, VarId,
+    fragments, walk,
+};
+use crate::layout::{Layout, Place};
+use crate::liveness::Liveness;
+
+/// What the step function is made from.
+pub(crate) struct Machine<'a> {
+    pub(crate) body: &'a Body,
+    pub(crate) liveness: &'a Liveness,
+    pub(crate) layout: &'a Layout,
+    /// The function that makes the step's return value from the user's, with its types.
+    pub(crate) done: TokenStream,
+}
+
+/// Identifiers of ours inside the step function. They cannot clash with the user's.
+pub(crate) fn own(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+fn label(name: &str) -> Lifetime {
+    Lifetime::new(&format!("'{name}"), Span::mixed_site())
+}
+
+impl Machine<'_> {
+    /// The body of the step function.
+    pub(crate) fn step(&self) -> TokenStream {
+        let links = self.body.awaits.iter().enumerate().map(|(index, _)| {
+            let link = link(index);
+            quote!(let #link = ::durable::__private::Link::new();)
+        });
+        let locals = self.layout.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let local = local(index);
+            (slot.place == Place::Local)
+                .then(|| quote!(let mut #local = ::core::option::Option::None;))
+        });
+        let arms = self.body.block_ids().map(|id| {
+            let state = self.state(id);
+            let code = BlockEmitter::new(self, id).emit();
+            quote!(#state => { #code })
+        });
+        let cursor = own("__cursor");
+        let durable = label("__durable");
+        quote! {
+            #(#links)*
+            #(#locals)*
+            #durable: loop {
+                match #cursor.state {
+                    #(#arms)*
+                }
+                ::durable::__private::fell_through();
+            }
+        }
+    }
+
+    fn state(&self, id: BlockId) -> TokenStream {
+        let states = own("__State");
+        let name = format_ident!("{}", self.layout.states[id.0].name);
+        quote!(#states::#name)
+    }
+
+    /// The slot of a variable, as a place.
+    fn slot(&self, var: VarId) -> Option<TokenStream> {
+        let (index, slot) = self.layout.slot(var)?;
+        Some(if slot.place == Place::Local {
+            local(index).to_token_stream()
+        } else {
+            let (frame, field) = (own("__frame"), field(index));
+            quote!(#frame.#field)
+        })
+    }
+}
+
+fn link(index: usize) -> Ident {
+    own(&format!("__link{index}"))
+}
+
+fn local(index: usize) -> Ident {
+    own(&format!("__local{index}"))
+}
+
+/// The field of the frame that is the slot at `index`.
+pub(crate) fn field(index: usize) -> Ident {
+    own(&format!("slot{index}"))
+}
+
+/// A way out of the block that still has to put variables back which are shadowed where it is: it
+/// breaks to a label outside of what shadows them.
+struct Pending {
+    label: Lifetime,
+    target: BlockId,
+    left: BTreeSet<VarId>,
+}
+
+struct BlockEmitter<'a> {
+    machine: &'a Machine<'a>,
+    id: BlockId,
+    block: &'a Block,
+    /// The variables that are Rust locals somewhere in this block.
+    here: HashSet<VarId>,
+    /// What names mean where the emitter is: open scopes, outermost first.
+    frames: Vec<Vec<VarId>>,
+    next_label: usize,
+}
+
+impl<'a> BlockEmitter<'a> {
+    fn new(machine: &'a Machine<'a>, id: BlockId) -> Self {
+        let block = machine.body.block(id);
+        let here = mentioned(block);
+        Self { machine, id, block, here, frames: Vec::new(), next_label: 0 }
+    }
+
+    fn emit(mut self) -> TokenStream {
+        let polled = self.poll();
+        let mut at = 0;
+        let scopes: Vec<Scope> = self.block.scopes.clone();
+        let (code, pending) = self.open(&scopes, &mut at);
+        debug_assert!(pending.is_empty(), "the outermost scope shadows nothing");
+        quote!(#polled #code)
+    }
+
+    /// Takes the result that the block was resumed with, or waits on.
+    fn poll(&self) -> TokenStream {
+        let BlockKind::Resume { site, .. } = self.block.kind else { return TokenStream::new() };
+        let (cursor, link, polled) = (own("__cursor"), link(site.0), own("__polled"));
+        quote! {
+            let #polled = match #cursor.poll(&#link) {
+                ::core::option::Option::Some(output) => output,
+                ::core::option::Option::None => return ::durable::__private::suspended(),
+            };
+        }
+    }
+
+    /// Opens the scopes that are open where the block begins, and emits its code inside them.
+    fn open(&mut self, scopes: &[Scope], at: &mut usize) -> (TokenStream, Vec<Pending>) {
+        let Some((scope, inner)) = scopes.split_first() else {
+            return self.nodes(&self.block.code, at);
+        };
+        let binds: TokenStream =
+            scope.vars.iter().filter(|v| self.here.contains(*v)).map(|v| self.bind(*v)).collect();
+        self.frames.push(scope.vars.clone());
+        let (head, mut pending) = if inner.is_empty() {
+            (self.bind_result(), Vec::new())
+        } else {
+            let (code, pending) = self.open(inner, at);
+            self.wrap(&quote!({ #code }), pending)
+        };
+        let (rest, rest_pending) = self.nodes(&self.block.code, at);
+        pending.extend(rest_pending);
+        self.frames.pop();
+        (quote!(#binds #head #rest), pending)
+    }
+
+    fn bind_result(&mut self) -> TokenStream {
+        let BlockKind::Resume { result, .. } = self.block.kind else { return TokenStream::new() };
+        self.note(&[result]);
+        let (ident, polled) = (&self.machine.body.var(result).ident, own("__polled"));
+        if self.here.contains(&result) {
+            quote!(#[allow(unused_mut)] let mut #ident = #polled;)
+        } else {
+            quote!(::core::mem::drop(#polled);)
+        }
+    }
+
+    /// Makes a variable from before the block a local of it.
+    fn bind(&self, var: VarId) -> TokenStream {
+        let Some(slot) = self.machine.slot(var) else {
+            return self.declare(var, None);
+        };
+        if !self.machine.liveness.live_in(self.id).contains(&var) {
+            return self.declare(var, None);
+        }
+        let info = self.machine.body.var(var);
+        let ident = &info.ident;
+        let mutable = info.mutable.then(|| Ident::new("mut", Span::call_site()));
+        quote!(#[allow(unused_mut)] let #mutable #ident = ::durable::__private::take(&mut #slot);)
+    }
+
+    fn declare(&self, var: VarId, ty: Option<&syn::Type>) -> TokenStream {
+        let info = self.machine.body.var(var);
+        let ident = &info.ident;
+        let mutable = info.mutable.then(|| Ident::new("mut", Span::call_site()));
+        let ty = ty.map(|ty| quote!(: #ty));
+        quote!(#[allow(unused_mut)] let #mutable #ident #ty;)
+    }
+
+    fn note(&mut self, vars: &[VarId]) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.extend(vars);
+        }
+    }
+
+    fn is_visible(&self, var: VarId, shadowed: &BTreeSet<String>) -> bool {
+        let ident = &self.machine.body.var(var).ident;
+        let meant = self
+            .frames
+            .iter()
+            .rev()
+            .flat_map(|frame| frame.iter().rev())
+            .find(|other| self.machine.body.var(**other).ident == *ident);
+        meant == Some(&var) && !shadowed.contains(&ident.to_string())
+    }
+
+    // --- code -----------------------------------------------------------------------------------
+
+    /// Emits nodes up to the end of the scope, or of the sequence.
+    fn nodes(&mut self, nodes: &Seq, at: &mut usize) -> (TokenStream, Vec<Pending>) {
+        let mut out = TokenStream::new();
+        let mut pending = Vec::new();
+        while let Some(node) = nodes.get(*at) {
+            *at += 1;
+            match node {
+                Node::End(_) => break,
+                Node::Begin(_) => {
+                    self.frames.push(Vec::new());
+                    let (code, inner) = self.nodes(nodes, at);
+                    self.frames.pop();
+                    let (code, left) = self.wrap(&quote!({ #code }), inner);
+                    out.extend(code);
+                    pending.extend(left);
+                }
+                node => {
+                    let (code, left) = self.node(node);
+                    out.extend(code);
+                    pending.extend(left);
+                }
+            }
+        }
+        (out, pending)
+    }
+
+    fn seq(&mut self, seq: &Seq, binds: &[VarId]) -> (TokenStream, Vec<Pending>) {
+        self.frames.push(binds.to_vec());
+        let out = self.nodes(seq, &mut 0);
+        self.frames.pop();
+        out
+    }
+
+    fn node(&mut self, node: &Node) -> (TokenStream, Vec<Pending>) {
+        match node {
+            Node::Code(fragment) => {
+                let (code, pending) = self.fragment(fragment);
+                let code = match fragment.code {
+                    FragmentCode::Stmt(_) => code,
+                    FragmentCode::Expr(_) => quote!(#code;),
+                };
+                self.wrap(&code, pending)
+            }
+            Node::Let(binding) => self.let_node(binding),
+            Node::Assign { var, value } => {
+                let (code, pending) = self.fragment(value);
+                let ident = &self.machine.body.var(*var).ident;
+                self.wrap(&quote!(#ident = #code;), pending)
+            }
+            Node::Declare { var, ty } => {
+                self.note(&[*var]);
+                (self.declare(*var, ty.as_ref()), Vec::new())
+            }
+            Node::If { condition, binds, then, otherwise } => {
+                let (condition, mut pending) = self.fragment(condition);
+                let (then, inner) = self.seq(then, binds);
+                pending.extend(inner);
+                let (otherwise, inner) = self.seq(otherwise, &[]);
+                pending.extend(inner);
+                self.wrap(&quote!(if #condition { #then } else { #otherwise }), pending)
+            }
+            Node::Match { scrutinee, arms } => {
+                let (scrutinee, mut pending) = self.fragment(scrutinee);
+                let mut out = TokenStream::new();
+                for arm in arms {
+                    let pat = self.pattern(&arm.pat, &arm.binds);
+                    self.frames.push(arm.binds.clone());
+                    let guard = arm.guard.as_ref().map(|guard| {
+                        let (guard, inner) = self.fragment(guard);
+                        pending.extend(inner);
+                        quote!(if #guard)
+                    });
+                    self.frames.pop();
+                    let (code, inner) = self.seq(&arm.code, &arm.binds);
+                    pending.extend(inner);
+                    out.extend(quote!(#pat #guard => { #code }));
+                }
+                self.wrap(&quote!(match #scrutinee { #out }), pending)
+            }
+            Node::Exit(exit) => self.exit(exit),
+            Node::Begin(_) | Node::End(_) => (TokenStream::new(), Vec::new()),
+        }
+    }
+
+    fn let_node(&mut self, binding: &Let) -> (TokenStream, Vec<Pending>) {
+        let Let { attrs, pat, ty, init, otherwise, binds } = binding;
+        let (init, pending) = self.fragment(init);
+        let (init, mut left) = self.wrap_value(init, pending);
+        let otherwise = otherwise.as_ref().map(|otherwise| {
+            let (code, pending) = self.seq(otherwise, &[]);
+            let (code, inner) = self.wrap_diverging(&code, pending);
+            left.extend(inner);
+            quote!(else { #code ::durable::__private::fell_through() })
+        });
+        let pat = self.pattern(pat, binds);
+        let ty = ty.as_ref().map(|ty| quote!(: #ty));
+        self.note(binds);
+        (quote!(#(#attrs)* let #pat #ty = #init #otherwise;), left)
+    }
+
+    /// A pattern. The `mut` of a variable that has a slot gets a span of ours: the variable may be
+    /// changed only in another block, which rustc would report as an unused `mut`.
+    fn pattern(&self, pat: &syn::Pat, binds: &[VarId]) -> TokenStream {
+        struct Respan(HashSet<String>);
+        impl VisitMut for Respan {
+            fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
+                if self.0.contains(&pat.ident.to_string())
+                    && let Some(mutability) = &mut pat.mutability
+                {
+                    mutability.span = Span::call_site();
+                }
+                visit_mut::visit_pat_ident_mut(self, pat);
+            }
+        }
+        let slots = binds
+            .iter()
+            .filter(|var| self.machine.layout.slot(**var).is_some())
+            .map(|var| self.machine.body.var(*var).ident.to_string())
+            .collect();
+        let mut pat = pat.clone();
+        Respan(slots).visit_pat_mut(&mut pat);
+        pat.to_token_stream()
+    }
+
+    // --- leaving --------------------------------------------------------------------------------
+
+    fn exit(&mut self, exit: &Exit) -> (TokenStream, Vec<Pending>) {
+        match exit {
+            Exit::Goto(target) => self.goto(*target, &BTreeSet::new()),
+            Exit::Return(value) => {
+                let (value, pending) = self.fragment(value);
+                let done = &self.machine.done;
+                self.wrap(&quote!(return #done(#value);), pending)
+            }
+            Exit::Suspend { site, call } => {
+                let span = fragment_span(call);
+                let (call, pending) = self.fragment(call);
+                let (cursor, link) = (own("__cursor"), link(site.0));
+                let begin = quote_spanned!(span=> #cursor.begin(&#link, #call););
+                let target = self.machine.body.awaits[site.0].resume;
+                let (goto, more) = self.goto(target, &BTreeSet::new());
+                let (begin, mut left) = self.wrap(&begin, pending);
+                left.extend(more);
+                (quote!(#begin #goto), left)
+            }
+        }
+    }
+
+    /// Goes on in `target`: what is alive there is put into its slot, what is not is dropped.
+    fn goto(&mut self, target: BlockId, shadowed: &BTreeSet<String>) -> (TokenStream, Vec<Pending>) {
+        let live = self.machine.liveness.live_in(target);
+        let (now, left): (BTreeSet<VarId>, BTreeSet<VarId>) = live
+            .iter()
+            .filter(|var| self.here.contains(*var))
+            .partition(|var| self.is_visible(**var, shadowed));
+        let dead = self.machine.liveness.live_in(self.id).iter().filter(|var| {
+            !self.here.contains(*var) && !live.contains(*var)
+        });
+        let drops = dead.filter_map(|var| self.machine.slot(*var)).map(|slot| {
+            quote!(#slot = ::core::option::Option::None;)
+        });
+        let drops: TokenStream = drops.collect();
+        let puts = self.puts(&now);
+        if left.is_empty() {
+            let go = self.go(target);
+            return (quote!(#drops #puts #go), Vec::new());
+        }
+        let out = self.fresh_label();
+        (quote!(#drops #puts break #out;), vec![Pending { label: out, target, left }])
+    }
+
+    fn go(&self, target: BlockId) -> TokenStream {
+        let (cursor, state, durable) =
+            (own("__cursor"), self.machine.state(target), label("__durable"));
+        quote!(#cursor.state = #state; continue #durable;)
+    }
+
+    fn puts(&self, vars: &BTreeSet<VarId>) -> TokenStream {
+        vars.iter()
+            .filter_map(|var| {
+                let slot = self.machine.slot(*var)?;
+                let ident = &self.machine.body.var(*var).ident;
+                Some(quote!(#slot = ::core::option::Option::Some(#ident);))
+            })
+            .collect()
+    }
+
+    fn fresh_label(&mut self) -> Lifetime {
+        self.next_label += 1;
+        label(&format!("__out{}", self.next_label))
+    }
+
+    /// Catches the pending ways out of a statement that can go further here.
+    fn wrap(&mut self, code: &TokenStream, pending: Vec<Pending>) -> (TokenStream, Vec<Pending>) {
+        if pending.is_empty() {
+            return (code.clone(), pending);
+        }
+        let skip = self.fresh_label();
+        let (code, left) = self.catch(&quote!(#code break #skip;), pending);
+        (quote!(#skip: { #code }), left)
+    }
+
+    /// The same for code that does not come back.
+    fn wrap_diverging(
+        &mut self,
+        code: &TokenStream,
+        pending: Vec<Pending>,
+    ) -> (TokenStream, Vec<Pending>) {
+        self.catch(code, pending)
+    }
+
+    /// The same for an expression.
+    fn wrap_value(&mut self, code: TokenStream, pending: Vec<Pending>) -> (TokenStream, Vec<Pending>) {
+        if pending.is_empty() {
+            return (code, pending);
+        }
+        let skip = self.fresh_label();
+        let (code, left) = self.catch(&quote!(break #skip (#code);), pending);
+        (quote!(#skip: { #code }), left)
+    }
+
+    fn catch(&mut self, code: &TokenStream, pending: Vec<Pending>) -> (TokenStream, Vec<Pending>) {
+        let mut code = code.clone();
+        let mut outer = Vec::new();
+        for way in pending {
+            let (now, left): (BTreeSet<VarId>, BTreeSet<VarId>) =
+                way.left.iter().partition(|var| self.is_visible(**var, &BTreeSet::new()));
+            let puts = self.puts(&now);
+            let label = way.label;
+            let leave = if left.is_empty() {
+                self.go(way.target)
+            } else {
+                let out = self.fresh_label();
+                let leave = quote!(break #out;);
+                outer.push(Pending { label: out, target: way.target, left });
+                leave
+            };
+            code = quote!(#label: { #code } #puts #leave);
+        }
+        (code, outer)
+    }
+
+    // --- fragments --------------------------------------------------------------------------------
+
+    /// The code of a fragment, with its jumps and returns made ours.
+    fn fragment(&mut self, fragment: &Fragment) -> (TokenStream, Vec<Pending>) {
+        let mut pending = Vec::new();
+        let mut jumps = Vec::new();
+        for jump in &fragment.jumps {
+            let (code, left) = self.goto(jump.target, &jump.shadowed);
+            pending.extend(left);
+            jumps.push((jump.mark.clone(), code));
+        }
+        let mut rewrite = Rewrite { jumps, done: &self.machine.done };
+        let code = match &fragment.code {
+            FragmentCode::Expr(expr) => {
+                let mut expr = (**expr).clone();
+                rewrite.visit_expr_mut(&mut expr);
+                expr.to_token_stream()
+            }
+            FragmentCode::Stmt(stmt) => {
+                let mut stmt = (**stmt).clone();
+                rewrite.visit_stmt_mut(&mut stmt);
+                stmt.to_token_stream()
+            }
+        };
+        (code, pending)
+    }
+}
+
+fn fragment_span(fragment: &Fragment) -> Span {
+    match &fragment.code {
+        FragmentCode::Expr(expr) => expr.span(),
+        FragmentCode::Stmt(stmt) => stmt.span(),
+    }
+}
+
+/// The variables that the block's code mentions, binds or assigns.
+fn mentioned(block: &Block) -> HashSet<VarId> {
+    let mut vars = HashSet::new();
+    walk(&block.code, &mut |node| {
+        for fragment in fragments(node) {
+            vars.extend(&fragment.uses);
+            vars.extend(&fragment.assigns);
+        }
+        match node {
+            Node::Let(binding) => vars.extend(&binding.binds),
+            Node::Assign { var, .. } | Node::Declare { var, .. } => {
+                vars.insert(*var);
+            }
+            Node::If { binds, .. } => vars.extend(binds),
+            Node::Match { arms, .. } => vars.extend(arms.iter().flat_map(|arm| &arm.binds)),
+            _ => {}
+        }
+    });
+    vars
+}
+
+/// Replaces marks by jumps, and converts the values of `return`.
+struct Rewrite<'a> {
+    jumps: Vec<(Ident, TokenStream)>,
+    done: &'a TokenStream,
+}
+
+impl VisitMut for Rewrite<'_> {
+    fn visit_expr_mut(&mut self, expr: &mut syn::Expr) {
+        visit_mut::visit_expr_mut(self, expr);
+        match expr {
+            syn::Expr::Path(path) => {
+                let Some(ident) = path.path.get_ident() else { return };
+                if let Some((_, code)) = self.jumps.iter().find(|(mark, _)| mark == ident) {
+                    *expr = syn::Expr::Verbatim(quote!({ #code }));
+                }
+            }
+            syn::Expr::Return(ret) => {
+                let done = self.done;
+                let value = ret.expr.take().map_or_else(|| quote!(()), ToTokens::into_token_stream);
+                ret.expr = Some(Box::new(syn::Expr::Verbatim(quote!(#done(#value)))));
+            }
+            _ => {}
+        }
+    }
+
+    fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {}
+
+    fn visit_expr_async_mut(&mut self, _: &mut syn::ExprAsync) {}
+
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+}

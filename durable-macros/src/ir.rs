@@ -1,0 +1,335 @@
+//! The intermediate representation: an orchestrator as blocks of structured code that end by
+//! suspending, going on in another block, or returning. It prints, and the golden tests compare
+//! what it prints. Later passes know the user's code only as opaque fragments with facts.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+
+use proc_macro2::{Ident, Span};
+use quote::ToTokens;
+
+/// A variable. Two bindings of one name are two variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct VarId(pub(crate) usize);
+
+/// A block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BlockId(pub(crate) usize);
+
+/// An await.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AwaitId(pub(crate) usize);
+
+/// A lexical scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ScopeId(pub(crate) usize);
+
+/// The body of an orchestrator.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub(crate) vars: Vec<Var>,
+    pub(crate) awaits: Vec<Await>,
+    /// In source order. The first is the start.
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// A variable.
+#[derive(Debug)]
+pub(crate) struct Var {
+    pub(crate) ident: Ident,
+    pub(crate) mutable: bool,
+    /// Made by the compiler, for a value that is needed later in the same expression.
+    pub(crate) temporary: bool,
+}
+
+/// An await: where it is and what it waits for.
+#[derive(Debug)]
+pub(crate) struct Await {
+    pub(crate) span: Span,
+    /// What the state is named after, in camel case.
+    pub(crate) subject: String,
+    /// A name given by hand.
+    pub(crate) pinned: Option<String>,
+    /// The source text of what is awaited, shortened.
+    pub(crate) text: String,
+    /// The state that takes its result.
+    pub(crate) resume: BlockId,
+}
+
+/// Code that begins where an instance is resumed, or where such code meets other code.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) kind: BlockKind,
+    /// The scopes that are open where it begins, outermost first.
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) code: Seq,
+}
+
+/// Why a block is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    Start,
+    /// Begins by taking the result of an await into a variable.
+    Resume { site: AwaitId, result: VarId },
+    /// Code that can be reached from more than one place.
+    Join,
+}
+
+/// An open scope and the variables bound in it so far, in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) id: ScopeId,
+    pub(crate) vars: Vec<VarId>,
+}
+
+/// Code in order. Scopes open and close in it; what is open at the end closes there.
+pub(crate) type Seq = Vec<Node>;
+
+/// A piece of code.
+#[derive(Debug)]
+pub(crate) enum Node {
+    /// A statement or an expression as a statement, copied.
+    Code(Fragment),
+    /// A binding.
+    Let(Box<Let>),
+    /// `var = value`, for a temporary or a variable declared before.
+    Assign { var: VarId, value: Fragment },
+    /// `let var;`
+    Declare { var: VarId, ty: Option<syn::Type> },
+    /// Code that suspends in some of its branches.
+    If { condition: Fragment, binds: Vec<VarId>, then: Seq, otherwise: Seq },
+    /// The same with patterns.
+    Match { scrutinee: Fragment, arms: Vec<Arm> },
+    Begin(ScopeId),
+    End(ScopeId),
+    Exit(Exit),
+}
+
+/// A `let` with a value.
+#[derive(Debug)]
+pub(crate) struct Let {
+    pub(crate) attrs: Vec<syn::Attribute>,
+    pub(crate) pat: syn::Pat,
+    pub(crate) ty: Option<syn::Type>,
+    pub(crate) init: Fragment,
+    /// Runs, and does not come back, where the pattern does not match.
+    pub(crate) otherwise: Option<Seq>,
+    pub(crate) binds: Vec<VarId>,
+}
+
+/// An arm of a [`Node::Match`].
+#[derive(Debug)]
+pub(crate) struct Arm {
+    pub(crate) pat: syn::Pat,
+    pub(crate) guard: Option<Fragment>,
+    pub(crate) binds: Vec<VarId>,
+    pub(crate) code: Seq,
+}
+
+/// How control leaves a sequence.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    Suspend { site: AwaitId, call: Fragment },
+    Goto(BlockId),
+    Return(Fragment),
+}
+
+/// Code of the user's that does not suspend, with what later passes must know about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fragment {
+    pub(crate) code: FragmentCode,
+    /// Variables from outside that it mentions.
+    pub(crate) uses: BTreeSet<VarId>,
+    /// Variables from outside that it assigns before it jumps.
+    pub(crate) assigns: BTreeSet<VarId>,
+    /// Jumps out of it, in the order of their marks.
+    pub(crate) jumps: Vec<Jump>,
+    /// Whether it can return from the function.
+    pub(crate) returns: bool,
+}
+
+/// The code of a [`Fragment`].
+#[derive(Debug, Clone)]
+pub(crate) enum FragmentCode {
+    Expr(Box<syn::Expr>),
+    Stmt(Box<syn::Stmt>),
+}
+
+/// A `break` or `continue` inside a fragment whose target is a block.
+#[derive(Debug, Clone)]
+pub(crate) struct Jump {
+    /// Stands in the code at the place of the jump.
+    pub(crate) mark: Ident,
+    pub(crate) target: BlockId,
+    /// Names that the fragment itself has bound where the jump is.
+    pub(crate) shadowed: BTreeSet<String>,
+}
+
+impl Body {
+    pub(crate) fn var(&self, id: VarId) -> &Var {
+        &self.vars[id.0]
+    }
+
+    pub(crate) fn block(&self, id: BlockId) -> &Block {
+        &self.blocks[id.0]
+    }
+
+    pub(crate) fn block_ids(&self) -> impl DoubleEndedIterator<Item = BlockId> + use<> {
+        (0..self.blocks.len()).map(BlockId)
+    }
+}
+
+/// Calls `f` with every node of the sequence, those inside branches included.
+pub(crate) fn walk<'a>(seq: &'a Seq, f: &mut impl FnMut(&'a Node)) {
+    for node in seq {
+        f(node);
+        match node {
+            Node::Let(binding) => {
+                if let Some(otherwise) = &binding.otherwise {
+                    walk(otherwise, f);
+                }
+            }
+            Node::If { then, otherwise, .. } => {
+                walk(then, f);
+                walk(otherwise, f);
+            }
+            Node::Match { arms, .. } => {
+                for arm in arms {
+                    walk(&arm.code, f);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The fragments of one node, not of those inside it.
+pub(crate) fn fragments(node: &Node) -> Vec<&Fragment> {
+    match node {
+        Node::Code(fragment)
+        | Node::Assign { value: fragment, .. }
+        | Node::If { condition: fragment, .. }
+        | Node::Exit(Exit::Suspend { call: fragment, .. } | Exit::Return(fragment)) => {
+            vec![fragment]
+        }
+        Node::Let(binding) => vec![&binding.init],
+        Node::Match { scrutinee, arms } => {
+            std::iter::once(scrutinee).chain(arms.iter().filter_map(|a| a.guard.as_ref())).collect()
+        }
+        Node::Declare { .. } | Node::Begin(_) | Node::End(_) | Node::Exit(Exit::Goto(_)) => vec![],
+    }
+}
+
+// --- printing -----------------------------------------------------------------------------------
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for id in self.block_ids() {
+            let block = self.block(id);
+            let kind = match block.kind {
+                BlockKind::Start => "start".to_owned(),
+                BlockKind::Join => "join".to_owned(),
+                BlockKind::Resume { site, result } => {
+                    format!("{} = resume a{}", self.name(result), site.0)
+                }
+            };
+            writeln!(f, "b{}: {kind}", id.0)?;
+            let mut out = String::new();
+            self.print_seq(&block.code, 1, &mut out);
+            f.write_str(&out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Body {
+    fn name(&self, var: VarId) -> String {
+        format!("{}#{}", self.var(var).ident, var.0)
+    }
+
+    fn names(&self, vars: &[VarId]) -> String {
+        vars.iter().map(|var| self.name(*var)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn print_seq(&self, seq: &Seq, depth: usize, out: &mut String) {
+        for node in seq {
+            self.print_node(node, depth, out);
+        }
+    }
+
+    fn print_node(&self, node: &Node, depth: usize, out: &mut String) {
+        let pad = "    ".repeat(depth);
+        let _ = match node {
+            Node::Code(code) => writeln!(out, "{pad}{}", self.fragment(code)),
+            Node::Let(binding) => {
+                let _ = writeln!(
+                    out,
+                    "{pad}let {} = {}",
+                    self.names(&binding.binds),
+                    self.fragment(&binding.init)
+                );
+                if let Some(otherwise) = &binding.otherwise {
+                    let _ = writeln!(out, "{pad}else");
+                    self.print_seq(otherwise, depth + 1, out);
+                }
+                Ok(())
+            }
+            Node::Assign { var, value } => {
+                writeln!(out, "{pad}{} := {}", self.name(*var), self.fragment(value))
+            }
+            Node::Declare { var, .. } => writeln!(out, "{pad}declare {}", self.name(*var)),
+            Node::If { condition, then, otherwise, .. } => {
+                let _ = writeln!(out, "{pad}if {}", self.fragment(condition));
+                self.print_seq(then, depth + 1, out);
+                let _ = writeln!(out, "{pad}else");
+                self.print_seq(otherwise, depth + 1, out);
+                Ok(())
+            }
+            Node::Match { scrutinee, arms } => {
+                let _ = writeln!(out, "{pad}match {}", self.fragment(scrutinee));
+                for arm in arms {
+                    let pat = shorten(&arm.pat.to_token_stream().to_string());
+                    let _ = writeln!(out, "{pad}  {pat} => {}", self.names(&arm.binds));
+                    self.print_seq(&arm.code, depth + 1, out);
+                }
+                Ok(())
+            }
+            Node::Begin(scope) => writeln!(out, "{pad}begin s{}", scope.0),
+            Node::End(scope) => writeln!(out, "{pad}end s{}", scope.0),
+            Node::Exit(Exit::Suspend { site, call }) => {
+                writeln!(out, "{pad}suspend a{} on {}", site.0, self.fragment(call))
+            }
+            Node::Exit(Exit::Goto(target)) => writeln!(out, "{pad}goto b{}", target.0),
+            Node::Exit(Exit::Return(value)) => {
+                writeln!(out, "{pad}return {}", self.fragment(value))
+            }
+        };
+    }
+
+    fn fragment(&self, fragment: &Fragment) -> String {
+        let code = match &fragment.code {
+            FragmentCode::Expr(expr) => expr.to_token_stream(),
+            FragmentCode::Stmt(stmt) => stmt.to_token_stream(),
+        };
+        let mut text = format!("`{}`", shorten(&code.to_string()));
+        if !fragment.uses.is_empty() {
+            let uses: Vec<VarId> = fragment.uses.iter().copied().collect();
+            let _ = write!(text, " uses {}", self.names(&uses));
+        }
+        for jump in &fragment.jumps {
+            let _ = write!(text, " jumps b{}", jump.target.0);
+        }
+        text
+    }
+}
+
+/// Source text on one line, cut where it gets long.
+pub(crate) fn shorten(text: &str) -> String {
+    const LIMIT: usize = 100;
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > LIMIT {
+        line = line.chars().take(LIMIT).collect();
+        line.push_str("...");
+    }
+    line
+}

@@ -1,0 +1,458 @@
+//! Names: which variable a name means where it stands, which variables a piece of code mentions,
+//! and which jumps leave it.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
+
+use crate::ir::{BlockId, Body, Jump, Scope, VarId};
+
+/// A name that a pattern binds.
+pub(crate) struct Binding {
+    pub(crate) ident: Ident,
+    pub(crate) mutable: bool,
+}
+
+/// The names that a pattern binds, in order. An upper-case name without a subpattern is a constant
+/// or a variant: a macro cannot know more, and Rust's naming rules agree.
+pub(crate) fn bindings(pat: &syn::Pat) -> Vec<Binding> {
+    struct Finder(Vec<Binding>);
+    impl<'ast> Visit<'ast> for Finder {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            let is_constant = pat.by_ref.is_none()
+                && pat.mutability.is_none()
+                && pat.subpat.is_none()
+                && pat.ident.to_string().starts_with(char::is_uppercase);
+            if !is_constant {
+                self.0.push(Binding { ident: pat.ident.clone(), mutable: is_mut(pat) });
+            }
+            visit::visit_pat_ident(self, pat);
+        }
+        fn visit_expr(&mut self, _: &'ast syn::Expr) {}
+    }
+    let mut finder = Finder(Vec::new());
+    finder.visit_pat(pat);
+    let mut seen = BTreeSet::new();
+    // The alternatives of an or-pattern bind the same names.
+    finder.0.retain(|binding| seen.insert(binding.ident.to_string()));
+    finder.0
+}
+
+fn is_mut(pat: &syn::PatIdent) -> bool {
+    pat.mutability.is_some()
+}
+
+/// The variable that `name` means where `scopes` are open.
+pub(crate) fn resolve(body: &Body, scopes: &[Scope], name: &Ident) -> Option<VarId> {
+    scopes
+        .iter()
+        .rev()
+        .flat_map(|scope| scope.vars.iter().rev())
+        .copied()
+        .find(|var| body.var(*var).ident == *name)
+}
+
+/// What a piece of code mentions.
+pub(crate) struct Mentions<'a> {
+    body: &'a Body,
+    scopes: &'a [Scope],
+    /// Names bound inside the code itself, innermost last.
+    local: Vec<BTreeSet<String>>,
+    pub(crate) uses: BTreeSet<VarId>,
+    pub(crate) returns: bool,
+    in_closure: usize,
+}
+
+impl<'a> Mentions<'a> {
+    pub(crate) fn new(body: &'a Body, scopes: &'a [Scope]) -> Self {
+        Self {
+            body,
+            scopes,
+            local: vec![BTreeSet::new()],
+            uses: BTreeSet::new(),
+            returns: false,
+            in_closure: 0,
+        }
+    }
+
+    fn mention(&mut self, ident: &Ident) {
+        if self.local.iter().any(|names| names.contains(&ident.to_string())) {
+            return;
+        }
+        if let Some(var) = resolve(self.body, self.scopes, ident) {
+            self.uses.insert(var);
+        }
+    }
+
+    fn bind(&mut self, pat: &syn::Pat) {
+        if let Some(names) = self.local.last_mut() {
+            names.extend(bindings(pat).into_iter().map(|binding| binding.ident.to_string()));
+        }
+    }
+
+    fn scoped(&mut self, f: impl FnOnce(&mut Self)) {
+        self.local.push(BTreeSet::new());
+        f(self);
+        self.local.pop();
+    }
+
+    /// Opaque tokens mention every name in them, those captured by format strings included.
+    fn tokens(&mut self, tokens: &TokenStream) {
+        for token in tokens.clone() {
+            match token {
+                TokenTree::Ident(ident) => self.mention(&ident),
+                TokenTree::Group(group) => self.tokens(&group.stream()),
+                TokenTree::Literal(literal) => {
+                    for name in captured_names(&literal.to_string()) {
+                        self.mention(&Ident::new(&name, Span::call_site()));
+                    }
+                }
+                TokenTree::Punct(_) => {}
+            }
+        }
+    }
+}
+
+/// The names in `{name}` and `{name:..}` of a string literal, and in `{:name$}`.
+fn captured_names(literal: &str) -> Vec<String> {
+    if !literal.contains('"') {
+        return Vec::new();
+    }
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut names = Vec::new();
+    let mut inside = 0_usize;
+    let mut word = String::new();
+    for c in literal.chars() {
+        if is_name(c) && inside > 0 {
+            word.push(c);
+            continue;
+        }
+        if word.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && syn::parse_str::<Ident>(&word).is_ok()
+        {
+            names.push(std::mem::take(&mut word));
+        }
+        word.clear();
+        match c {
+            '{' => inside += 1,
+            '}' => inside = inside.saturating_sub(1),
+            _ => {}
+        }
+    }
+    names
+}
+
+impl<'ast> Visit<'ast> for Mentions<'_> {
+    fn visit_expr_path(&mut self, expr: &'ast syn::ExprPath) {
+        if expr.qself.is_none()
+            && let Some(ident) = expr.path.get_ident()
+        {
+            self.mention(ident);
+        }
+        visit::visit_expr_path(self, expr);
+    }
+
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        self.tokens(&mac.tokens);
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
+        self.in_closure += 1;
+        self.scoped(|this| {
+            for input in &closure.inputs {
+                this.bind(input);
+            }
+            visit::visit_expr_closure(this, closure);
+        });
+        self.in_closure -= 1;
+    }
+
+    fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
+        self.returns |= self.in_closure == 0;
+        visit::visit_expr_return(self, expr);
+    }
+
+    fn visit_expr_try(&mut self, expr: &'ast syn::ExprTry) {
+        self.returns |= self.in_closure == 0;
+        visit::visit_expr_try(self, expr);
+    }
+
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        self.scoped(|this| visit::visit_block(this, block));
+    }
+
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if let Some(init) = &local.init {
+            self.visit_expr(&init.expr);
+            if let Some((_, otherwise)) = &init.diverge {
+                self.visit_expr(otherwise);
+            }
+        }
+        self.visit_pat(&local.pat);
+        self.bind(&local.pat);
+    }
+
+    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+        self.scoped(|this| {
+            this.bind(&arm.pat);
+            visit::visit_arm(this, arm);
+        });
+    }
+
+    fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
+        self.visit_expr(&expr.expr);
+        self.visit_pat(&expr.pat);
+        self.bind(&expr.pat);
+    }
+
+    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
+        self.scoped(|this| {
+            this.visit_expr(&expr.cond);
+            this.visit_block(&expr.then_branch);
+        });
+        if let Some((_, otherwise)) = &expr.else_branch {
+            self.visit_expr(otherwise);
+        }
+    }
+
+    fn visit_expr_while(&mut self, expr: &'ast syn::ExprWhile) {
+        self.scoped(|this| visit::visit_expr_while(this, expr));
+    }
+
+    fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
+        self.visit_expr(&expr.expr);
+        self.scoped(|this| {
+            this.bind(&expr.pat);
+            this.visit_block(&expr.body);
+        });
+    }
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {
+        // Items see no variables.
+    }
+}
+
+/// A lowered loop or block that can be left or continued by a jump.
+#[derive(Debug, Clone)]
+pub(crate) struct JumpTarget {
+    pub(crate) label: Option<String>,
+    /// `None` for a labelled block, which cannot be continued and is left by its label only.
+    pub(crate) head: Option<BlockId>,
+    pub(crate) exit: BlockId,
+    /// Takes the value of `break value`.
+    pub(crate) value: Option<Ident>,
+}
+
+/// The target that a `break` or `continue` with this label means.
+pub(crate) fn jump_target<'t>(
+    targets: &'t [JumpTarget],
+    label: Option<&syn::Lifetime>,
+) -> Option<&'t JumpTarget> {
+    match label {
+        Some(label) => {
+            let name = label.ident.to_string();
+            targets.iter().rev().find(|target| target.label.as_deref() == Some(name.as_str()))
+        }
+        None => targets.iter().rev().find(|target| target.head.is_some()),
+    }
+}
+
+/// Replaces the jumps of a fragment whose targets are blocks by marks.
+pub(crate) struct JumpMarks<'a> {
+    targets: &'a [JumpTarget],
+    next_mark: &'a mut usize,
+    /// The labels of the loops inside the fragment, empty for a loop that has none.
+    labels: Vec<String>,
+    local: Vec<BTreeSet<String>>,
+    pub(crate) jumps: Vec<Jump>,
+    pub(crate) assigned: BTreeSet<String>,
+}
+
+impl<'a> JumpMarks<'a> {
+    pub(crate) fn new(targets: &'a [JumpTarget], next_mark: &'a mut usize) -> Self {
+        Self {
+            targets,
+            next_mark,
+            labels: Vec::new(),
+            local: vec![BTreeSet::new()],
+            jumps: Vec::new(),
+            assigned: BTreeSet::new(),
+        }
+    }
+
+    fn is_inner(&self, label: Option<&syn::Lifetime>) -> bool {
+        match label {
+            None => !self.labels.is_empty(),
+            Some(label) => self.labels.contains(&label.ident.to_string()),
+        }
+    }
+
+    fn mark(&mut self, target: BlockId) -> syn::Expr {
+        let mark = Ident::new(&format!("__jump{}", self.next_mark), Span::mixed_site());
+        *self.next_mark += 1;
+        let shadowed = self.local.iter().flatten().cloned().collect();
+        self.jumps.push(Jump { mark: mark.clone(), target, shadowed });
+        syn::parse_quote!(#mark)
+    }
+
+    fn bind(&mut self, pat: &syn::Pat) {
+        if let Some(names) = self.local.last_mut() {
+            names.extend(bindings(pat).into_iter().map(|binding| binding.ident.to_string()));
+        }
+    }
+
+    fn scoped(&mut self, f: impl FnOnce(&mut Self)) {
+        self.local.push(BTreeSet::new());
+        f(self);
+        self.local.pop();
+    }
+
+    fn in_loop(&mut self, label: Option<&syn::Label>, f: impl FnOnce(&mut Self)) {
+        let name = label.map_or_else(String::new, |label| label.name.ident.to_string());
+        self.labels.push(name);
+        f(self);
+        self.labels.pop();
+    }
+}
+
+impl VisitMut for JumpMarks<'_> {
+    fn visit_expr_mut(&mut self, expr: &mut syn::Expr) {
+        match expr {
+            syn::Expr::Break(jump) if !self.is_inner(jump.label.as_ref()) => {
+                if let Some(value) = &mut jump.expr {
+                    self.visit_expr_mut(value);
+                }
+                let Some(target) = jump_target(self.targets, jump.label.as_ref()) else { return };
+                let (exit, variable) = (target.exit, target.value.clone());
+                let value = jump.expr.take();
+                let mark = self.mark(exit);
+                *expr = match (value, variable) {
+                    (Some(value), Some(variable)) => {
+                        self.assigned.insert(variable.to_string());
+                        syn::parse_quote!({ #variable = #value; #mark })
+                    }
+                    (Some(value), None) => syn::parse_quote!({ let _ = #value; #mark }),
+                    (None, Some(variable)) => {
+                        self.assigned.insert(variable.to_string());
+                        syn::parse_quote!({ #variable = (); #mark })
+                    }
+                    (None, None) => mark,
+                };
+            }
+            syn::Expr::Continue(jump) if !self.is_inner(jump.label.as_ref()) => {
+                let head = jump_target(self.targets, jump.label.as_ref()).and_then(|t| t.head);
+                if let Some(head) = head {
+                    *expr = self.mark(head);
+                }
+            }
+            _ => visit_mut::visit_expr_mut(self, expr),
+        }
+    }
+
+    fn visit_expr_loop_mut(&mut self, expr: &mut syn::ExprLoop) {
+        let label = expr.label.clone();
+        self.in_loop(label.as_ref(), |this| visit_mut::visit_expr_loop_mut(this, expr));
+    }
+
+    fn visit_expr_while_mut(&mut self, expr: &mut syn::ExprWhile) {
+        let label = expr.label.clone();
+        self.in_loop(label.as_ref(), |this| {
+            this.scoped(|this| visit_mut::visit_expr_while_mut(this, expr));
+        });
+    }
+
+    fn visit_expr_for_loop_mut(&mut self, expr: &mut syn::ExprForLoop) {
+        self.visit_expr_mut(&mut expr.expr);
+        let label = expr.label.clone();
+        self.in_loop(label.as_ref(), |this| {
+            this.scoped(|this| {
+                this.bind(&expr.pat);
+                this.visit_block_mut(&mut expr.body);
+            });
+        });
+    }
+
+    fn visit_expr_block_mut(&mut self, expr: &mut syn::ExprBlock) {
+        match &expr.label {
+            Some(label) => {
+                // Takes jumps with its label only.
+                let label = label.name.ident.to_string();
+                let shadowing: Vec<JumpTarget> = self
+                    .targets
+                    .iter()
+                    .filter(|target| target.label.as_deref() != Some(label.as_str()))
+                    .cloned()
+                    .collect();
+                let mut inner = JumpMarks {
+                    targets: &shadowing,
+                    next_mark: self.next_mark,
+                    labels: std::mem::take(&mut self.labels),
+                    local: std::mem::take(&mut self.local),
+                    jumps: std::mem::take(&mut self.jumps),
+                    assigned: std::mem::take(&mut self.assigned),
+                };
+                visit_mut::visit_expr_block_mut(&mut inner, expr);
+                let JumpMarks { labels, local, jumps, assigned, .. } = inner;
+                self.labels = labels;
+                self.local = local;
+                self.jumps = jumps;
+                self.assigned = assigned;
+            }
+            None => visit_mut::visit_expr_block_mut(self, expr),
+        }
+    }
+
+    fn visit_block_mut(&mut self, block: &mut syn::Block) {
+        self.scoped(|this| visit_mut::visit_block_mut(this, block));
+    }
+
+    fn visit_local_mut(&mut self, local: &mut syn::Local) {
+        visit_mut::visit_local_mut(self, local);
+        self.bind(&local.pat);
+    }
+
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        self.scoped(|this| {
+            this.bind(&arm.pat);
+            visit_mut::visit_arm_mut(this, arm);
+        });
+    }
+
+    fn visit_expr_if_mut(&mut self, expr: &mut syn::ExprIf) {
+        self.scoped(|this| {
+            this.visit_expr_mut(&mut expr.cond);
+            this.visit_block_mut(&mut expr.then_branch);
+        });
+        if let Some((_, otherwise)) = &mut expr.else_branch {
+            self.visit_expr_mut(otherwise);
+        }
+    }
+
+    fn visit_expr_let_mut(&mut self, expr: &mut syn::ExprLet) {
+        self.visit_expr_mut(&mut expr.expr);
+        self.bind(&expr.pat);
+    }
+
+    fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {
+        // Jumps do not leave a closure.
+    }
+
+    fn visit_expr_async_mut(&mut self, _: &mut syn::ExprAsync) {}
+
+    fn visit_item_mut(&mut self, _: &mut syn::Item) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::captured_names;
+
+    #[test]
+    fn names_in_format_strings_are_found() {
+        assert_eq!(captured_names(r#""{a} and {b:?} {0} {{c}} {d:>width$}""#), [
+            "a", "b", "c", "d", "width"
+        ]);
+        assert_eq!(captured_names("'x'"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,75 @@
+//! Whether a piece of code suspends: whether it contains an await of the orchestrator itself.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// Whether evaluating the expression can suspend the orchestrator.
+pub(crate) fn suspends(expr: &syn::Expr) -> bool {
+    let mut finder = Finder(false);
+    finder.visit_expr(expr);
+    finder.0
+}
+
+struct Finder(bool);
+
+impl<'ast> Visit<'ast> for Finder {
+    fn visit_expr_await(&mut self, _: &'ast syn::ExprAwait) {
+        self.0 = true;
+    }
+
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        // A macro that is opaque to us but awaits is an error that lowering reports.
+        self.0 |= Join::of(&mac.path).is_some() || has_await(&mac.tokens);
+    }
+
+    fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
+
+    fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
+
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+
+    fn visit_stmt(&mut self, stmt: &'ast syn::Stmt) {
+        if !self.0 {
+            visit::visit_stmt(self, stmt);
+        }
+    }
+}
+
+/// Whether the tokens contain `.await`.
+pub(crate) fn has_await(tokens: &TokenStream) -> bool {
+    let mut after_dot = false;
+    for token in tokens.clone() {
+        match token {
+            TokenTree::Ident(ident) if after_dot && ident == "await" => return true,
+            TokenTree::Group(group) if has_await(&group.stream()) => return true,
+            TokenTree::Punct(punct) => {
+                after_dot = punct.as_char() == '.';
+                continue;
+            }
+            _ => {}
+        }
+        after_dot = false;
+    }
+    false
+}
+
+/// The macros that await by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Join {
+    All,
+    AllOk,
+}
+
+impl Join {
+    /// Which of them a path names.
+    pub(crate) fn of(path: &syn::Path) -> Option<Self> {
+        let ident = &path.segments.last()?.ident;
+        if ident == "join" {
+            Some(Self::All)
+        } else if ident == "try_join" {
+            Some(Self::AllOk)
+        } else {
+            None
+        }
+    }
+}

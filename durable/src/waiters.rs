@@ -1,0 +1,210 @@
+//! Who in this process waits for what: ends of instances, and answers to calls. The worker of the
+//! process tells them directly; for everything else one poll at a time serves all of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use durable_store::{PartitionId, Payload, Status, StoreError};
+use tokio::sync::{oneshot, watch};
+
+use crate::connection::Connection;
+use crate::error::Outcome;
+use crate::telemetry::store_call;
+
+/// How often news from other processes are polled for.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Every so many polls also ask for what this process's own worker should have told.
+const FULL_POLL_EVERY: u32 = 50;
+/// Most ids in one question to the store.
+const POLL_IDS: usize = 500;
+
+/// What is known of an instance that somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing yet: whoever waits reads the row first.
+    Nothing,
+    /// It is under way.
+    Status(Status),
+    /// It has ended.
+    Ended(Status, Option<Payload>),
+    /// The row has to be read to know.
+    Unsure,
+}
+
+impl News {
+    /// What a row says.
+    pub(crate) fn of(status: Status, output: Option<&Payload>) -> Self {
+        if status.is_terminal() {
+            Self::Ended(status, output.cloned())
+        } else {
+            Self::Status(status)
+        }
+    }
+}
+
+/// The registry.
+#[derive(Default)]
+pub(crate) struct Waiters(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    instances: HashMap<String, Watched>,
+    answers: HashMap<String, Asked>,
+    polling: bool,
+}
+
+struct Watched {
+    partition: PartitionId,
+    news: watch::Sender<News>,
+}
+
+struct Asked {
+    partition: PartitionId,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those who wait for the instance.
+    pub(crate) fn tell(&self, id: &str, news: &News) {
+        let mut state = self.lock();
+        let Some(watched) = state.instances.get(id) else { return };
+        if watched.news.receiver_count() == 0 {
+            state.instances.remove(id);
+            return;
+        }
+        watched.news.send_if_modified(|known| {
+            let is_new = known != news && !matches!(known, News::Ended(..));
+            if is_new {
+                known.clone_from(news);
+            }
+            is_new
+        });
+    }
+
+    /// Gives an answer to whoever asked, if he still waits.
+    pub(crate) fn answer(&self, request: &str, outcome: Outcome) {
+        if let Some(asked) = self.lock().answers.remove(request) {
+            let _ = asked.answer.send(outcome);
+        }
+    }
+
+    /// What to ask the store about, or `None` if nobody waits, in which case polling has ended.
+    fn open(&self, is_told: impl Fn(PartitionId) -> bool) -> Option<(Vec<String>, Vec<String>)> {
+        let mut state = self.lock();
+        state.instances.retain(|_, watched| watched.news.receiver_count() > 0);
+        state.answers.retain(|_, asked| !asked.answer.is_closed());
+        if state.instances.is_empty() && state.answers.is_empty() {
+            state.polling = false;
+            return None;
+        }
+        let ids = state.instances.iter().filter(|(_, watched)| !is_told(watched.partition));
+        let requests = state.answers.iter().filter(|(_, asked)| !is_told(asked.partition));
+        Some((
+            ids.map(|(id, _)| id.clone()).collect(),
+            requests.map(|(request, _)| request.clone()).collect(),
+        ))
+    }
+}
+
+impl Connection {
+    /// News of an instance from now on. Register first, then read the row, then wait.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        id: &str,
+        partition: PartitionId,
+    ) -> watch::Receiver<News> {
+        let receiver = {
+            let mut state = self.waiters.lock();
+            match state.instances.get(id) {
+                Some(watched) if !matches!(*watched.news.borrow(), News::Ended(..)) => {
+                    watched.news.subscribe()
+                }
+                _ => {
+                    let (news, receiver) = watch::channel(News::Nothing);
+                    state.instances.insert(id.to_owned(), Watched { partition, news });
+                    receiver
+                }
+            }
+        };
+        self.ensure_polling();
+        receiver
+    }
+
+    /// The answer to a request that is about to be sent.
+    pub(crate) fn expect_answer(
+        self: &Arc<Self>,
+        request: &str,
+        partition: PartitionId,
+    ) -> oneshot::Receiver<Outcome> {
+        let (answer, receiver) = oneshot::channel();
+        self.waiters.lock().answers.insert(request.to_owned(), Asked { partition, answer });
+        self.ensure_polling();
+        receiver
+    }
+
+    fn ensure_polling(self: &Arc<Self>) {
+        if !std::mem::replace(&mut self.waiters.lock().polling, true) {
+            let polling = Polling(Arc::clone(self));
+            tokio::spawn(async move { polling.run().await });
+        }
+    }
+}
+
+/// The poll that is the fallback of everybody who waits. Lives while somebody does.
+struct Polling(Arc<Connection>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        // The runtime may end under it; the next one who waits begins again.
+        self.0.waiters.lock().polling = false;
+    }
+}
+
+impl Polling {
+    async fn run(self) {
+        let connection = &*self.0;
+        let clock = &connection.clock;
+        for round in 1_u32.. {
+            clock.sleep_until(clock.now() + POLL_INTERVAL).await;
+            let is_full = round % FULL_POLL_EVERY == 0;
+            let is_told = |partition| !is_full && connection.is_owned(partition);
+            let Some((ids, requests)) = connection.waiters.open(is_told) else { return };
+            // A failure has been reported, and the next round is the retry.
+            let _ = poll_instances(connection, &ids).await;
+            let _ = poll_answers(connection, &requests).await;
+        }
+    }
+}
+
+async fn poll_instances(connection: &Connection, ids: &[String]) -> Result<(), StoreError> {
+    for ids in ids.chunks(POLL_IDS) {
+        let records = store_call("read_instances", connection.store.read_instances(ids)).await?;
+        let mut gone: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        for record in &records {
+            gone.remove(record.id.as_str());
+            connection.waiters.tell(&record.id, &News::of(record.status, record.output.as_ref()));
+        }
+        for id in gone {
+            connection.waiters.tell(id, &News::Unsure);
+        }
+    }
+    Ok(())
+}
+
+async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<(), StoreError> {
+    for requests in requests.chunks(POLL_IDS) {
+        let replies = store_call("read_replies", connection.store.read_replies(requests)).await?;
+        for (request, body) in replies {
+            match serde_json::from_str::<Outcome>(&body) {
+                Ok(outcome) => connection.waiters.answer(&request, outcome),
+                Err(error) => tracing::error!(request, %error, "a stored answer is not readable"),
+            }
+        }
+    }
+    Ok(())
+}

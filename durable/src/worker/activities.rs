@@ -1,0 +1,197 @@
+//! Runs attempts of activities on tokio tasks, as many at once as the worker may, in the order in
+//! which they were asked for. It knows nothing of stores: a result goes back to the partition.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use durable_store::InstanceNo;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::context::{ActivityAttempt, ActivityContext, DataMap};
+use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
+use crate::registry::Registry;
+use crate::telemetry;
+use crate::turn::ActivityStart;
+
+/// An attempt to be run.
+pub(super) struct Job {
+    pub(super) no: InstanceNo,
+    pub(super) instance: Arc<str>,
+    pub(super) start: ActivityStart,
+    pub(super) cancellation: CancellationToken,
+    /// Where the result goes. Closed if the partition is lost, and then nobody wants it.
+    pub(super) results: mpsc::UnboundedSender<Ended>,
+}
+
+/// An attempt that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) no: InstanceNo,
+    pub(super) instance: Arc<str>,
+    pub(super) start: ActivityStart,
+    pub(super) outcome: Outcome,
+}
+
+/// The activities of one worker.
+pub(super) struct Activities {
+    registry: Arc<Registry>,
+    data: DataMap,
+    limit: usize,
+    queue: Mutex<Queue>,
+    /// Stops everything at once: the worker is gone.
+    killed: CancellationToken,
+}
+
+#[derive(Default)]
+struct Queue {
+    running: usize,
+    waiting: VecDeque<Job>,
+}
+
+impl Activities {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        data: DataMap,
+        limit: usize,
+        killed: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self { registry, data, limit, queue: Mutex::default(), killed })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the attempt as soon as there is room.
+    pub(super) fn start(self: &Arc<Self>, job: Job) {
+        {
+            let mut queue = self.queue();
+            if queue.running >= self.limit {
+                queue.waiting.push_back(job);
+                return;
+            }
+            queue.running += 1;
+        }
+        self.spawn(job, Room(Arc::clone(self)));
+    }
+
+    fn spawn(self: &Arc<Self>, job: Job, room: Room) {
+        let activities = Arc::clone(self);
+        tokio::spawn(async move {
+            let _room = room;
+            let killed = activities.killed.clone();
+            tokio::select! {
+                () = killed.cancelled() => {}
+                () = activities.run(job) => {}
+            }
+        });
+    }
+
+    async fn run(&self, job: Job) {
+        let Job { no, instance, start, cancellation, results } = job;
+        let outcome = if cancellation.is_cancelled() {
+            Err(cancelled())
+        } else {
+            let span = tracing::debug_span!(
+                telemetry::ACTIVITY,
+                instance = &*instance,
+                name = start.name,
+                attempt = start.attempt
+            );
+            self.attempt(&instance, &start, cancellation).instrument(span).await
+        };
+        // An error says that the partition is gone.
+        let _ = results.send(Ended { no, instance, start, outcome });
+    }
+
+    async fn attempt(
+        &self,
+        instance: &str,
+        start: &ActivityStart,
+        cancellation: CancellationToken,
+    ) -> Outcome {
+        let Some(runner) = self.registry.activity(&start.name) else {
+            return Err(not_registered(&start.name));
+        };
+        let context = ActivityContext::new(ActivityAttempt {
+            instance_id: instance.to_owned(),
+            activity: start.name.clone(),
+            attempt: start.attempt,
+            cancellation,
+            data: self.data.clone(),
+        });
+        let body = async { runner.run(context, &start.input).await };
+        match no_unwind(body).await {
+            Ok(Ok(result)) => crate::task::check_size(&result).map(|()| result),
+            Ok(Err(failure)) => Err(failure),
+            Err(panic) => {
+                Err(TaskFailure::new(TaskErrorKind::Panicked, Failure::of_panic(&*panic)))
+            }
+        }
+    }
+
+    /// An attempt has ended: the next one takes its place.
+    fn make_room(self: &Arc<Self>) {
+        let next = {
+            let mut queue = self.queue();
+            let next = loop {
+                match queue.waiting.pop_front() {
+                    Some(job) if job.results.is_closed() => {}
+                    next => break next,
+                }
+            };
+            if next.is_none() || self.killed.is_cancelled() {
+                queue.running -= 1;
+                return;
+            }
+            next
+        };
+        if let Some(job) = next {
+            // The place is handed on as it is.
+            self.spawn(job, Room(Arc::clone(self)));
+        }
+    }
+}
+
+/// A place among the running activities. Given on when it is dropped, however the task ended.
+struct Room(Arc<Activities>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // Outside of a runtime, which may be shutting down, nothing can be started any more.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.0.make_room();
+        }
+    }
+}
+
+/// Awaits a future and catches its panics, also those of its destructor.
+async fn no_unwind<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = Box::pin(future);
+    let result = std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await;
+    catch_unwind(AssertUnwindSafe(move || drop(future))).and(result)
+}
+
+fn cancelled() -> TaskFailure {
+    let failure = Failure::new("Cancelled", "it was cancelled before it began");
+    TaskFailure::new(TaskErrorKind::Cancelled, failure)
+}
+
+fn not_registered(name: &str) -> TaskFailure {
+    let message = format!(
+        "the worker knows no activity `{name}`: register it with `.activity(..)` or \
+         `.activities(..)` on the worker's builder"
+    );
+    TaskFailure::new(TaskErrorKind::NotRegistered, Failure::new("NotRegistered", message))
+}

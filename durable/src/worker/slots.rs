@@ -1,0 +1,286 @@
+//! The instances of a partition that are in memory or have mail: what waits for a load, what is
+//! ready for a turn, and what has to leave memory when there is no room. Never I/O.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use durable_store::{InstanceKind, InstanceNo, NewInstance, Status};
+use lru::LruCache;
+
+use super::committer::Origin;
+use crate::message::Body;
+use crate::turn::{Inbound, Instance};
+
+/// A message for an instance, and where it is stored.
+#[derive(Debug)]
+pub(super) struct Mail {
+    pub(super) origin: Origin,
+    pub(super) inbound: Inbound,
+}
+
+/// A decoded instance.
+pub(super) struct Resident {
+    pub(super) instance: Instance,
+    pub(super) no: InstanceNo,
+    pub(super) kind: InstanceKind,
+    /// Where it stood after its last turn.
+    pub(super) status: Status,
+    /// The row to be created with its first change.
+    pub(super) create: Option<Box<NewInstance>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    mail: VecDeque<Mail>,
+    resident: Option<Resident>,
+    /// Parts of this instance that are not durable yet: at most the commit under way and the next.
+    uncommitted: usize,
+    loading: bool,
+    queued: bool,
+    blocked: bool,
+}
+
+/// See the module.
+pub(super) struct Slots {
+    slots: HashMap<Arc<str>, Slot>,
+    /// Instances that have mail and are in memory.
+    ready: VecDeque<Arc<str>>,
+    /// Instances that have mail and are not.
+    wanted: Vec<Arc<str>>,
+    /// Instances in memory that have nothing to do, least recently used first.
+    idle: LruCache<Arc<str>, ()>,
+    waiting: usize,
+    limit: usize,
+    /// The instances that the worker has in memory, over all partitions.
+    resident: Arc<AtomicUsize>,
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        let count = self.slots.values().filter(|slot| slot.resident.is_some()).count();
+        self.resident.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Slots {
+    /// Room for `limit` instances, which are counted in `resident` with those of other partitions.
+    pub(super) fn new(limit: usize, resident: Arc<AtomicUsize>) -> Self {
+        Self {
+            slots: HashMap::new(),
+            ready: VecDeque::new(),
+            wanted: Vec::new(),
+            idle: LruCache::unbounded(),
+            waiting: 0,
+            limit,
+            resident,
+        }
+    }
+
+    /// Messages that wait for a turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Adds mail for an instance. For one that is blocked, it stays in the store only.
+    pub(super) fn deliver(&mut self, id: &str, mail: Mail) {
+        let id: Arc<str> = match self.slots.get_key_value(id) {
+            Some((id, _)) => Arc::clone(id),
+            None => id.into(),
+        };
+        let slot = self.slots.entry(Arc::clone(&id)).or_default();
+        if !slot.blocked {
+            slot.mail.push_back(mail);
+            self.waiting += 1;
+            self.consider(&id);
+        }
+    }
+
+    /// Decides what the instance waits for now.
+    fn consider(&mut self, id: &Arc<str>) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if slot.blocked {
+            return;
+        }
+        let settled = slot.uncommitted == 0;
+        match (&slot.resident, slot.mail.is_empty()) {
+            (Some(_), false) => {
+                // Without room for residents every turn begins with stored bytes.
+                if !slot.queued && (settled || self.limit > 0) {
+                    slot.queued = true;
+                    self.ready.push_back(Arc::clone(id));
+                }
+                self.idle.pop(id);
+            }
+            (None, false) if settled && !slot.loading => {
+                slot.loading = true;
+                self.wanted.push(Arc::clone(id));
+            }
+            (Some(_), true) if settled => {
+                self.idle.put(Arc::clone(id), ());
+            }
+            (None, true) if settled && !slot.loading => {
+                self.slots.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn has_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
+    /// Whether some mail waits for a load or a turn.
+    pub(super) fn pop_ready(&mut self) -> Option<Arc<str>> {
+        let id = self.ready.pop_front()?;
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.queued = false;
+        }
+        Some(id)
+    }
+
+    /// Puts an instance that was taken from the ready ones back to their front.
+    pub(super) fn push_back_ready(&mut self, id: &Arc<str>) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.queued = true;
+            self.ready.push_front(Arc::clone(id));
+        }
+    }
+
+    /// The instances to be loaded, up to `limit`, and whether their mail would create them.
+    pub(super) fn take_wanted(&mut self, limit: usize) -> Vec<(Arc<str>, bool)> {
+        let count = self.wanted.len().min(limit);
+        let ids: Vec<Arc<str>> = self.wanted.drain(..count).collect();
+        ids.into_iter()
+            .map(|id| {
+                let creates = self.has_operation(&id);
+                (id, creates)
+            })
+            .collect()
+    }
+
+    fn has_operation(&self, id: &str) -> bool {
+        let Some(slot) = self.slots.get(id) else { return false };
+        slot.mail.iter().any(|mail| {
+            matches!(mail.inbound, Inbound::Message(Body::Operation { .. }))
+        })
+    }
+
+    /// The instance to be given a turn, and up to `limit` messages for it.
+    pub(super) fn begin_turn(
+        &mut self,
+        id: &str,
+        limit: usize,
+    ) -> Option<(&mut Resident, Vec<Mail>)> {
+        let slot = self.slots.get_mut(id)?;
+        let count = slot.mail.len().min(limit);
+        let resident = slot.resident.as_mut()?;
+        self.waiting -= count;
+        Some((resident, slot.mail.drain(..count).collect()))
+    }
+
+    /// The instance in memory, if it is.
+    pub(super) fn resident(&self, id: &str) -> Option<&Resident> {
+        self.slots.get(id)?.resident.as_ref()
+    }
+
+    /// A turn is over. `new_part` says that it is the instance's first in the next commit.
+    pub(super) fn end_turn(&mut self, id: &Arc<str>, new_part: bool) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.uncommitted += usize::from(new_part);
+        }
+        self.consider(id);
+    }
+
+    /// A load brought the instance.
+    pub(super) fn loaded(&mut self, id: &Arc<str>, resident: Resident) {
+        let slot = self.slots.entry(Arc::clone(id)).or_default();
+        slot.loading = false;
+        if slot.resident.replace(resident).is_none() {
+            self.resident.fetch_add(1, Ordering::Relaxed);
+        }
+        self.consider(id);
+    }
+
+    /// A load found nothing, and the mail can be given away: takes it all.
+    pub(super) fn take_mail(&mut self, id: &Arc<str>) -> Vec<Mail> {
+        let Some(slot) = self.slots.get_mut(id) else { return Vec::new() };
+        slot.loading = false;
+        let mail = Vec::from(std::mem::take(&mut slot.mail));
+        self.waiting -= mail.len();
+        self.consider(id);
+        mail
+    }
+
+    /// A load was in vain: the instance is to be loaded again.
+    pub(super) fn load_again(&mut self, id: &Arc<str>) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.loading = false;
+        }
+        self.consider(id);
+    }
+
+    /// The first operation that waits for an instance.
+    pub(super) fn first_operation(&self, id: &str) -> Option<(&Origin, &str, &str)> {
+        let slot = self.slots.get(id)?;
+        slot.mail.iter().find_map(|mail| match &mail.inbound {
+            Inbound::Message(Body::Operation { entity, key, .. }) => {
+                Some((&mail.origin, entity.as_str(), key.as_str()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The instance takes no part until the partition is loaded again. Its mail stays stored.
+    pub(super) fn block(&mut self, id: &Arc<str>) {
+        let slot = self.slots.entry(Arc::clone(id)).or_default();
+        slot.blocked = true;
+        slot.loading = false;
+        self.waiting -= slot.mail.len();
+        slot.mail.clear();
+        if slot.resident.take().is_some() {
+            self.resident.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.idle.pop(id);
+    }
+
+    pub(super) fn is_blocked(&self, id: &str) -> bool {
+        self.slots.get(id).is_some_and(|slot| slot.blocked)
+    }
+
+    /// A part of the instance is durable, or was taken back.
+    pub(super) fn settle(&mut self, id: &Arc<str>) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.uncommitted = slot.uncommitted.saturating_sub(1);
+        if slot.uncommitted > 0 {
+            return;
+        }
+        let ended = slot.resident.as_ref().is_some_and(|resident| resident.status.is_terminal());
+        if self.limit == 0 || (ended && slot.mail.is_empty()) {
+            self.unload(id);
+        }
+        self.consider(id);
+        self.evict();
+    }
+
+    fn unload(&mut self, id: &Arc<str>) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if slot.resident.take().is_some() {
+            self.resident.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.idle.pop(id);
+    }
+
+    /// Drops the least recently used instances while there are too many.
+    fn evict(&mut self) {
+        while self.resident.load(Ordering::Relaxed) > self.limit {
+            let Some((id, ())) = self.idle.pop_lru() else { return };
+            self.unload(&id);
+            self.consider(&id);
+        }
+    }
+}
