@@ -1,2 +1,148 @@
-//! placeholder under construction
-pub(crate) fn check_instance_id(_id: &str) -> Result<(), String> { Ok(()) }
+//! The client: starts orchestrations, talks to entities, asks about instances. It reaches them
+//! only through the store, and knows nothing of how they run.
+
+mod entity;
+mod error;
+mod handle;
+mod id;
+mod list;
+mod start;
+mod status;
+
+use std::fmt;
+use std::sync::Arc;
+
+use durable_store::{InstanceRecord, StoreError};
+
+pub use self::entity::{FromClient, StateRead, read_entity_state};
+pub use self::error::ClientError;
+pub use self::handle::Handle;
+pub(crate) use self::id::check_instance_id;
+pub use self::list::InstanceList;
+pub use self::start::StartByName;
+pub use self::status::InstanceStatus;
+use crate::backoff::{self, retry};
+use crate::clock::{Clock, SystemClock};
+use crate::connection::{Connection, IntoStore};
+use crate::entity::{Entity, EntityRef};
+use crate::program::Orchestration;
+use crate::registry::Registry;
+use crate::task::Call;
+use crate::telemetry::store_call;
+use crate::turn::EntityAddress;
+
+/// Starts orchestrations and talks to instances, from any process that can reach the store.
+///
+/// Cheap to clone. Calls that fail because the store cannot be reached are repeated for about ten
+/// seconds; every message has an id, so repeating one is harmless.
+#[derive(Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+    /// What the worker of this process can run; `None` in a process without one.
+    registry: Option<Arc<Registry>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client in a process that has no worker. Where there is one,
+    /// [`Worker::client`](crate::Worker::client) is faster.
+    pub fn new(store: impl IntoStore) -> Self {
+        Self::with_clock(store, SystemClock)
+    }
+
+    /// The same, with time and ids from `clock`.
+    pub fn with_clock(store: impl IntoStore, clock: impl Clock) -> Self {
+        let connection = Arc::new(Connection::new(store.into_store(), Arc::new(clock)));
+        Self { connection, registry: None }
+    }
+
+    pub(crate) fn of_worker(connection: Arc<Connection>, registry: Arc<Registry>) -> Self {
+        Self { connection, registry: Some(registry) }
+    }
+
+    /// Starts an orchestration. When this returns, the start is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::AlreadyExists`] if the id is taken, [`ClientError::InvalidId`] if it cannot
+    /// be used, [`ClientError::NotRegistered`] if the worker of this client could not run it,
+    /// [`ClientError::InvalidArguments`] if the arguments cannot be serialised.
+    pub async fn start<F: Orchestration>(
+        &self,
+        call: Call<F>,
+    ) -> Result<Handle<F::Output>, ClientError> {
+        let input = crate::task::encode_input(&call.input)
+            .map_err(|failure| ClientError::invalid_arguments(F::NAME, &failure))?;
+        let id = self.start_instance(F::NAME, F::VERSION, call.instance_id, input).await?;
+        Ok(Handle::new(self.clone(), id))
+    }
+
+    /// Starts the orchestration of this registered name. `arguments` is the array of its
+    /// arguments; anything else is taken as its only argument.
+    ///
+    /// ```no_run
+    /// # async fn example(client: durable::Client) -> Result<(), durable::ClientError> {
+    /// let handle = client
+    ///     .start_by_name("checkout", serde_json::json!([{ "id": 7 }]))
+    ///     .instance_id("order-7")
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_by_name(
+        &self,
+        name: impl Into<String>,
+        arguments: serde_json::Value,
+    ) -> StartByName {
+        StartByName::new(self.clone(), name.into(), arguments)
+    }
+
+    /// A handle of the orchestration with this id, whose result is a `T`. Whether it exists is
+    /// seen when the handle is used.
+    pub fn orchestration<T>(&self, id: impl Into<String>) -> Handle<T> {
+        Handle::new(self.clone(), id.into())
+    }
+
+    /// A proxy of the entity of type `E` with this key, to call and to signal it.
+    pub fn entity<E: Entity>(&self, key: impl Into<String>) -> E::Proxy<FromClient> {
+        let address = EntityAddress::of::<E>(key.into());
+        E::proxy(EntityRef::new(address, FromClient::new(self.clone())))
+    }
+
+    /// The instances that match, page by page.
+    pub fn list(&self, query: durable_store::InstanceQuery) -> InstanceList {
+        InstanceList::new(self.clone(), query)
+    }
+
+    /// How many instances match.
+    pub async fn count(&self, query: &durable_store::InstanceQuery) -> Result<u64, ClientError> {
+        let Connection { store, .. } = &*self.connection;
+        Ok(self.read("count_instances", || store.count_instances(query)).await?)
+    }
+
+    /// Reads, and tries again if the store cannot be reached.
+    async fn read<T, F>(
+        &self,
+        operation: &'static str,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        retry(&*self.connection.clock, backoff::MAX_ATTEMPTS, || store_call(operation, call()))
+            .await
+    }
+
+    /// The row of an instance, if there is one.
+    async fn record(&self, id: &str) -> Result<Option<InstanceRecord>, StoreError> {
+        let ids = [id.to_owned()];
+        let Connection { store, .. } = &*self.connection;
+        let records = self.read("read_instances", || store.read_instances(&ids)).await?;
+        Ok(records.into_iter().next())
+    }
+}

@@ -15,7 +15,7 @@ use crate::entity::{Entity, EntityRef, InEntity, InOrchestrator};
 use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::program::Orchestration;
-use crate::task::{Call, Durable, EventName, EventWait, Spawn, Task, Timer, encode_input};
+use crate::task::{Call, EventName, EventWait, Spawn, Task, Timer, encode_input};
 use crate::turn::{EntityAddress, scope};
 
 /// Largest custom status, in bytes of JSON. The original allows 16 KB of UTF-16 text.
@@ -283,13 +283,13 @@ pub struct MissingData {
     type_name: &'static str,
 }
 
-/// Application data by type.
+/// Application data by type. Cheap to clone: every attempt of an activity gets one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DataMap(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
+pub(crate) struct DataMap(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl DataMap {
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, data: T) {
-        self.0.insert(TypeId::of::<T>(), Arc::new(data));
+        Arc::make_mut(&mut self.0).insert(TypeId::of::<T>(), Arc::new(data));
     }
 
     pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {

@@ -2,8 +2,12 @@
 
 #[doc(hidden)]
 pub mod codec;
+mod backoff;
 mod client;
+mod clock;
+mod connection;
 mod context;
+mod drive;
 mod entity;
 mod error;
 mod graph;
@@ -11,26 +15,41 @@ mod history;
 mod iterate;
 mod json;
 mod message;
+mod placement;
 mod program;
 mod registry;
 mod task;
+mod telemetry;
 mod turn;
+mod waiters;
+mod worker;
 
+pub use client::{
+    Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, StartByName, StateRead,
+};
+pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
+pub use connection::IntoStore;
 pub use context::{
     ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,
     Random,
 };
 pub use durable_macros::{activity, entity, orchestrator};
-pub use durable_store::{self as store, Timestamp};
+pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
 pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
+pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use task::{
     Call, Durable, Event, EventName, EventWait, Spawn, Task, Timer, join_all, try_join_all,
 };
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS, MAX_LOST_ATTEMPTS};
+pub use worker::{
+    DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
+    DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE,
+    RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
+};
 
 /// Waits for two to eight durable operations at once, and gives their outputs as a tuple.
 ///
@@ -66,6 +85,14 @@ pub mod prelude {
 pub mod __private {
     pub use serde;
 
+    pub use crate::client::{FromClient, read_entity_state};
+
+    /// Drives an orchestration without a worker.
+    pub mod drive {
+        pub use crate::drive::{Drive, DriveError, Open};
+    }
+    pub use crate::error::Outcome;
+    pub use crate::client::StateRead;
     pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
     pub use crate::error::TaskFailure;
     pub use crate::iterate::iterate;

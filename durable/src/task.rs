@@ -34,7 +34,7 @@ pub enum Waiting {
 
 impl Waiting {
     /// Whether enough has arrived for the program to go on.
-    pub fn is_ready(&self, core: &Core) -> bool {
+    pub(crate) fn is_ready(&self, core: &Core) -> bool {
         match self {
             Self::Task(task) => core.outcome(*task).is_some(),
             Self::All { all } => all.iter().all(|part| part.is_ready(core)),

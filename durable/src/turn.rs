@@ -17,6 +17,7 @@ pub(crate) use self::core::{
 };
 pub use self::core::{MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS};
 use self::entity::EntityInstance;
+pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;
 use crate::error::Outcome;
 use crate::history::HistoryTurn;

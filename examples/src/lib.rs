@@ -1,1 +1,65 @@
-//! What the example programs share.
+//! What the example programs share: showing progress to a person or to a log.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Progress of work whose length is known: a bar on a terminal, a line now and then elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    every: u64,
+}
+
+impl Progress {
+    /// How many lines a log gets for the whole work.
+    const LINES: u64 = 10;
+
+    /// Progress over `length` steps of `what`, of which `done` are done already.
+    pub fn new(what: &str, length: u64, done: u64) -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let target =
+            if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(length), target).with_position(done);
+        let template = "{prefix} [{bar:40}] {pos}/{len} {msg} ({eta})";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, plain, every: (length / Self::LINES).max(1) }
+    }
+
+    /// Sets how many steps are done.
+    pub fn set(&self, done: u64) {
+        let before = self.bar.position();
+        self.bar.set_position(done);
+        if self.plain && done / self.every != before / self.every {
+            eprintln!("{}: {done} of {}", self.bar.prefix(), self.bar.length().unwrap_or(0));
+        }
+    }
+
+    /// Ends the display.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number of bytes for people.
+///
+/// ```
+/// assert_eq!(examples::bytes(200_000_000), "200.0 MB");
+/// ```
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    #[allow(clippy::cast_precision_loss)] // It is rounded to one digit anyway.
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}

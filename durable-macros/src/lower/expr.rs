@@ -286,12 +286,12 @@ impl Lowering<'_> {
             | BinOp::BitOrAssign(_)
             | BinOp::ShlAssign(_)
             | BinOp::ShrAssign(_) => {
-                if !is_place(&e.left) || suspends(&e.left) {
+                if !is_assignable(&e.left) {
                     self.diag.error(
                         Code::AwaitPlace,
                         &e.left,
-                        "the place of a compound assignment with an await must be a variable or \
-                         a field of one: await first and bind the result to a variable",
+                        "the place of a compound assignment with an await must be a variable, a \
+                         field or an element of one: await first and bind the result to a variable",
                     );
                 }
                 *e.right = self.expr(*e.right);
@@ -484,6 +484,18 @@ fn is_place(expr: &Expr) -> bool {
         Expr::Paren(inner) => is_place(&inner.expr),
         Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Deref(_)) && is_place(&unary.expr),
         _ => false,
+    }
+}
+
+/// A place that a compound assignment can name after its value was awaited: primitive operands
+/// evaluate the value first anyway.
+fn is_assignable(expr: &Expr) -> bool {
+    match expr {
+        Expr::Index(index) => {
+            is_assignable(&index.expr) && (is_place(&index.index) || is_constant(&index.index))
+        }
+        Expr::Field(field) => is_assignable(&field.base),
+        other => is_place(other),
     }
 }
 

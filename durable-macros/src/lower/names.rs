@@ -86,9 +86,24 @@ pub(crate) fn camel_case(name: &str) -> String {
 
 /// The source text of what is awaited, shortened.
 pub(crate) fn text(call: &Expr) -> String {
-    let text = crate::ir::shorten(&call.to_token_stream().to_string());
+    // The macros that await are calls of ours by now.
+    let (name, tokens) = match call {
+        Expr::Call(call) => match (&*call.func, call.args.first()) {
+            (Expr::Path(path), Some(Expr::Tuple(branches))) => {
+                let branches = branches.elems.to_token_stream();
+                match path.path.segments.last().map(|segment| segment.ident.to_string()).as_deref() {
+                    Some("Join") => ("join! ", quote::quote!((#branches))),
+                    Some("TryJoin") => ("try_join! ", quote::quote!((#branches))),
+                    _ => ("", call.to_token_stream()),
+                }
+            }
+            _ => ("", call.to_token_stream()),
+        },
+        other => ("", other.to_token_stream()),
+    };
+    let text = crate::ir::shorten(&format!("{name}{tokens}"));
     // Tokens print with spaces around them; people do not write them.
-    [(" . ", "."), (" (", "("), ("( ", "("), (" )", ")"), (" ,", ","), (" :: ", "::"), ("& ", "&")]
+    [(" . ", "."), (" (", "("), ("( ", "("), (" )", ")"), (" ,", ","), (",)", ")"), (" :: ", "::"), ("& ", "&")]
         .iter()
         .fold(text, |text, (from, to)| text.replace(from, to))
 }

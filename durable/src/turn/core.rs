@@ -18,31 +18,31 @@ pub const MAX_BUFFERED_EVENTS: usize = 10_000;
 
 /// Who an instance is. Does not change during its life.
 #[derive(Debug, Clone)]
-pub struct Identity {
-    pub no: InstanceNo,
-    pub id: String,
-    pub name: String,
-    pub version: String,
-    pub parent: Option<String>,
+pub(crate) struct Identity {
+    pub(crate) no: InstanceNo,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) parent: Option<String>,
     /// The start request, which makes random values of two runs under one id differ.
-    pub request: String,
+    pub(crate) request: String,
 }
 
 /// Something an orchestration waits for, or may wait for later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task {
-    pub kind: TaskKind,
+pub(crate) struct Task {
+    pub(crate) kind: TaskKind,
     /// Nobody will ask for the outcome; the task is forgotten when it ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub detached: bool,
+    pub(crate) detached: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 /// What kind of thing is waited for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TaskKind {
+pub(crate) enum TaskKind {
     Activity {
         name: String,
         input: Json,
@@ -66,74 +66,74 @@ pub enum TaskKind {
 
 /// An event that came while nobody waited for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct BufferedEvent {
-    pub name: String,
-    pub value: Json,
+pub(crate) struct BufferedEvent {
+    pub(crate) name: String,
+    pub(crate) value: Json,
 }
 
 /// An activity attempt to be started once the commit is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActivityStart {
+pub(crate) struct ActivityStart {
     /// The task that waits for it.
-    pub task: TaskId,
+    pub(crate) task: TaskId,
     /// The attempt, from 1.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// The registered name.
-    pub name: String,
+    pub(crate) name: String,
     /// The arguments, as an array.
-    pub input: Json,
+    pub(crate) input: Json,
 }
 
 /// A message to another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// Unique in the hub.
-    pub id: String,
+    pub(crate) id: String,
     /// The id of the receiver.
-    pub target: String,
+    pub(crate) target: String,
     /// When it is to be delivered, if not at once.
-    pub due: Option<Timestamp>,
+    pub(crate) due: Option<Timestamp>,
     /// What it says.
-    pub body: Body,
+    pub(crate) body: Body,
     /// The instance that it creates, if it is a start.
-    pub creates: Option<NewChild>,
+    pub(crate) creates: Option<NewChild>,
 }
 
 /// An orchestration to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewChild {
+pub(crate) struct NewChild {
     /// The registered name.
-    pub name: String,
+    pub(crate) name: String,
     /// The version, empty for none.
-    pub version: String,
+    pub(crate) version: String,
     /// The arguments, as an array.
-    pub input: Json,
+    pub(crate) input: Json,
     /// The id of the orchestration that waits for it, if one does.
-    pub parent: Option<String>,
+    pub(crate) parent: Option<String>,
 }
 
 /// An answer for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The identity of the client's process.
-    pub process: String,
+    pub(crate) process: String,
     /// The client's request.
-    pub request: String,
+    pub(crate) request: String,
     /// What it is told.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 /// What a turn wants done.
 #[derive(Debug, Default)]
-pub struct Actions {
-    pub start: Vec<ActivityStart>,
-    pub cancel: Vec<TaskId>,
-    pub schedule: Vec<(TaskId, Timestamp)>,
-    pub unschedule: Vec<TaskId>,
-    pub send: Vec<Outgoing>,
-    pub answers: Vec<Answer>,
-    pub custom_status: Option<Option<Json>>,
-    pub history: Vec<Event>,
+pub(crate) struct Actions {
+    pub(crate) start: Vec<ActivityStart>,
+    pub(crate) cancel: Vec<TaskId>,
+    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
+    pub(crate) unschedule: Vec<TaskId>,
+    pub(crate) send: Vec<Outgoing>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) custom_status: Option<Option<Json>>,
+    pub(crate) history: Vec<Event>,
 }
 
 impl Actions {
@@ -144,24 +144,24 @@ impl Actions {
 
 /// The engine's part of an instance.
 #[derive(Debug)]
-pub struct Core {
-    pub identity: Identity,
-    pub now: Timestamp,
-    pub turn: i64,
-    pub next_task: i64,
-    pub next_event: i64,
-    pub sent: i64,
-    pub drawn: i64,
-    pub reply: Option<ReplyTo>,
-    pub tasks: Shelf<Task>,
-    pub events: Shelf<BufferedEvent>,
+pub(crate) struct Core {
+    pub(crate) identity: Identity,
+    pub(crate) now: Timestamp,
+    pub(crate) turn: i64,
+    pub(crate) next_task: i64,
+    pub(crate) next_event: i64,
+    pub(crate) sent: i64,
+    pub(crate) drawn: i64,
+    pub(crate) reply: Option<ReplyTo>,
+    pub(crate) tasks: Shelf<Task>,
+    pub(crate) events: Shelf<BufferedEvent>,
     /// Activities without an outcome.
-    pub running_activities: usize,
-    pub actions: Actions,
+    pub(crate) running_activities: usize,
+    pub(crate) actions: Actions,
 }
 
 impl Core {
-    pub fn new(identity: Identity) -> Self {
+    pub(crate) fn new(identity: Identity) -> Self {
         Self {
             identity,
             now: Timestamp::MIN,
@@ -188,7 +188,7 @@ impl Core {
     }
 
     /// Schedules an activity.
-    pub fn begin_activity(&mut self, name: &str, input: Json) -> TaskId {
+    pub(crate) fn begin_activity(&mut self, name: &str, input: Json) -> TaskId {
         let kind =
             TaskKind::Activity { name: name.to_owned(), input: input.clone(), attempt: 1 };
         let task = self.add_task(kind, None);
@@ -203,13 +203,13 @@ impl Core {
     }
 
     /// A task that has failed before it began.
-    pub fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
+    pub(crate) fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
         let kind = TaskKind::Event { name: name.to_owned() };
         self.add_task(kind, Some(Err(failure)))
     }
 
     /// Sets a timer.
-    pub fn begin_timer(&mut self, due: Timestamp) -> TaskId {
+    pub(crate) fn begin_timer(&mut self, due: Timestamp) -> TaskId {
         let task = self.add_task(TaskKind::Timer { due }, None);
         self.actions.history.push(Event::TimerCreated { task, due });
         self.actions.schedule.push((task, due));
@@ -217,7 +217,7 @@ impl Core {
     }
 
     /// Waits for an event, or takes the oldest one of that name that is buffered.
-    pub fn begin_event(&mut self, name: &str) -> TaskId {
+    pub(crate) fn begin_event(&mut self, name: &str) -> TaskId {
         let buffered =
             self.events.iter().find(|(_, event)| event.name == name).map(|(number, _)| number);
         let outcome = buffered.and_then(|number| self.events.remove(number)).map(|e| Ok(e.value));
@@ -225,7 +225,7 @@ impl Core {
     }
 
     /// Starts a sub-orchestration whose result is awaited.
-    pub fn begin_child(
+    pub(crate) fn begin_child(
         &mut self,
         id: Option<String>,
         name: &str,
@@ -252,7 +252,7 @@ impl Core {
     }
 
     /// Starts an orchestration that nobody here waits for.
-    pub fn start_detached(
+    pub(crate) fn start_detached(
         &mut self,
         id: Option<String>,
         name: &str,
@@ -283,7 +283,7 @@ impl Core {
     }
 
     /// Calls an operation of an entity.
-    pub fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
+    pub(crate) fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
         let entity = to.instance_id();
         let task = self
             .add_task(TaskKind::Operation { entity: entity.clone(), name: name.to_owned() }, None);
@@ -298,7 +298,7 @@ impl Core {
     }
 
     /// Sends an operation whose result nobody wants.
-    pub fn signal(&mut self, to: &EntityAddress, name: &str, args: Json) {
+    pub(crate) fn signal(&mut self, to: &EntityAddress, name: &str, args: Json) {
         self.actions.history.push(Event::OperationSignalled {
             entity: to.instance_id(),
             name: name.to_owned(),
@@ -324,7 +324,7 @@ impl Core {
     }
 
     /// Sends an event to another orchestration.
-    pub fn send_event(&mut self, instance: &str, name: &str, value: Json) {
+    pub(crate) fn send_event(&mut self, instance: &str, name: &str, value: Json) {
         self.actions.history.push(Event::EventSent {
             instance: instance.to_owned(),
             name: name.to_owned(),
@@ -344,7 +344,7 @@ impl Core {
     }
 
     /// Sends a result to whoever wants it.
-    pub fn reply(&mut self, to: ReplyTo, outcome: Outcome) {
+    pub(crate) fn reply(&mut self, to: ReplyTo, outcome: Outcome) {
         match to {
             ReplyTo::Task { instance, task } => {
                 self.send(instance, Body::Done { task, outcome });
@@ -357,7 +357,7 @@ impl Core {
 
     /// A UUID that is the same whenever the turn runs again: version 5, in the namespace and
     /// with the name that the original uses, made unique per run by the start request.
-    pub fn new_uuid(&mut self) -> Uuid {
+    pub(crate) fn new_uuid(&mut self) -> Uuid {
         /// The namespace of Durable Task's `NewGuid`.
         const NAMESPACE: Uuid = Uuid::from_u128(0x9e95_2958_5e33_4daf_827f_2fa1_2937_b875);
         self.drawn += 1;
@@ -367,12 +367,12 @@ impl Core {
     }
 
     /// The outcome of a task, if it has one.
-    pub fn outcome(&self, task: TaskId) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, task: TaskId) -> Option<&Outcome> {
         self.tasks.get(task.0).and_then(|task| task.outcome.as_ref())
     }
 
     /// Takes the outcome of a task that has one; the task is gone then.
-    pub fn take(&mut self, task: TaskId) -> Option<(TaskKind, Outcome)> {
+    pub(crate) fn take(&mut self, task: TaskId) -> Option<(TaskKind, Outcome)> {
         self.outcome(task)?;
         let task = self.tasks.remove(task.0)?;
         task.outcome.map(|outcome| (task.kind, outcome))
@@ -380,7 +380,7 @@ impl Core {
 
     /// Nobody will ask for this task any more: a timer or an event wait is cancelled, what runs
     /// elsewhere is left to run.
-    pub fn abandon(&mut self, task: TaskId) {
+    pub(crate) fn abandon(&mut self, task: TaskId) {
         let Some(entry) = self.tasks.get(task.0) else { return };
         let ended = entry.outcome.is_some();
         match &entry.kind {
@@ -427,7 +427,7 @@ impl Core {
 
     /// Notes how a task ended. Returns it if the task was waiting for that: a late or repeated
     /// outcome is dropped.
-    pub fn complete(&mut self, task: TaskId, outcome: Outcome) -> bool {
+    pub(crate) fn complete(&mut self, task: TaskId, outcome: Outcome) -> bool {
         let Some(entry) = self.tasks.get(task.0) else { return false };
         if entry.outcome.is_some() {
             return false;
@@ -450,7 +450,7 @@ impl Core {
     }
 
     /// Whether `attempt` is the one of the task that is under way.
-    pub fn is_current_attempt(&self, task: TaskId, attempt: u32) -> bool {
+    pub(crate) fn is_current_attempt(&self, task: TaskId, attempt: u32) -> bool {
         matches!(
             self.tasks.get(task.0).map(|task| &task.kind),
             Some(TaskKind::Activity { attempt: current, .. }) if *current == attempt
@@ -458,7 +458,7 @@ impl Core {
     }
 
     /// Gives an event to the oldest wait for it, which is returned, or buffers it.
-    pub fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
+    pub(crate) fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
         self.actions
             .history
             .push(Event::EventRaised { name: name.clone(), value: value.clone() });
@@ -495,7 +495,7 @@ impl Core {
 
     /// A new owner starts the activities again that were under way: the attempt that was lost
     /// counts. Returns the tasks that have used up `limit` attempts and failed.
-    pub fn recover(&mut self, limit: u32) -> Vec<TaskId> {
+    pub(crate) fn recover(&mut self, limit: u32) -> Vec<TaskId> {
         let pending: Vec<i64> = self
             .tasks
             .iter()
@@ -535,7 +535,7 @@ impl Core {
 
     /// The instance has ended: its timers and waits are cancelled, what runs elsewhere is left
     /// to run, and forgotten when it is done.
-    pub fn abandon_all(&mut self) {
+    pub(crate) fn abandon_all(&mut self) {
         let tasks: Vec<i64> = self.tasks.iter().map(|(number, _)| number).collect();
         for number in tasks {
             self.abandon(TaskId(number));
@@ -547,7 +547,7 @@ impl Core {
     }
 
     /// Whether this turn emitted more than is allowed.
-    pub fn is_over_limit(&self) -> bool {
+    pub(crate) fn is_over_limit(&self) -> bool {
         self.actions.len() > MAX_ACTIONS_PER_TURN
     }
 }

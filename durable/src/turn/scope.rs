@@ -11,7 +11,7 @@ thread_local! {
 
 /// Runs `program` with `core` as the instance whose turn it is, and gives `core` back. `program`
 /// must not unwind.
-pub fn enter<R>(core: Core, program: impl FnOnce() -> R) -> (Core, R) {
+pub(crate) fn enter<R>(core: Core, program: impl FnOnce() -> R) -> (Core, R) {
     let outer = CURRENT.replace(Some(core));
     debug_assert!(outer.is_none(), "turns do not nest");
     let result = program();
@@ -24,7 +24,7 @@ pub fn enter<R>(core: Core, program: impl FnOnce() -> R) -> (Core, R) {
 ///
 /// # Panics
 /// Outside of a turn: the caller used a durable operation where none can work.
-pub fn with<R>(f: impl FnOnce(&mut Core) -> R) -> R {
+pub(crate) fn with<R>(f: impl FnOnce(&mut Core) -> R) -> R {
     match try_with(f) {
         Some(result) => result,
         None => panic!("durable operations work only while an orchestrator or an entity runs"),
@@ -32,6 +32,6 @@ pub fn with<R>(f: impl FnOnce(&mut Core) -> R) -> R {
 }
 
 /// Reaches the instance whose turn it is, if a turn is under way.
-pub fn try_with<R>(f: impl FnOnce(&mut Core) -> R) -> Option<R> {
+pub(crate) fn try_with<R>(f: impl FnOnce(&mut Core) -> R) -> Option<R> {
     CURRENT.try_with(|current| current.try_borrow_mut().ok()?.as_mut().map(f)).ok().flatten()
 }

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// How many items a shelf keeps inside the saved state. More are rows of their own.
-pub const INLINE_ITEMS: usize = 16;
+pub(crate) const INLINE_ITEMS: usize = 16;
 
 /// Items by number, each either inline or a side row.
 #[derive(Debug)]
-pub struct Shelf<T> {
+pub(crate) struct Shelf<T> {
     slots: BTreeMap<i64, Slot<T>>,
     inline: usize,
     inline_changed: bool,
@@ -49,7 +49,7 @@ impl<T> Default for Shelf<T> {
 
 impl<T> Shelf<T> {
     /// Adds an item under a number that is not in use.
-    pub fn insert(&mut self, number: i64, item: T) {
+    pub(crate) fn insert(&mut self, number: i64, item: T) {
         let place = if self.inline < INLINE_ITEMS {
             self.inline += 1;
             self.inline_changed = true;
@@ -62,12 +62,12 @@ impl<T> Shelf<T> {
         debug_assert!(old.is_none(), "number {number} is in use");
     }
 
-    pub fn get(&self, number: i64) -> Option<&T> {
+    pub(crate) fn get(&self, number: i64) -> Option<&T> {
         self.slots.get(&number).map(|slot| &slot.item)
     }
 
     /// The item, to be changed.
-    pub fn get_mut(&mut self, number: i64) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, number: i64) -> Option<&mut T> {
         let slot = self.slots.get_mut(&number)?;
         if slot.place == Place::Inline {
             self.inline_changed = true;
@@ -77,7 +77,7 @@ impl<T> Shelf<T> {
         Some(&mut slot.item)
     }
 
-    pub fn remove(&mut self, number: i64) -> Option<T> {
+    pub(crate) fn remove(&mut self, number: i64) -> Option<T> {
         let slot = self.slots.remove(&number)?;
         self.changed_rows.remove(&number);
         match slot.place {
@@ -91,23 +91,23 @@ impl<T> Shelf<T> {
         Some(slot.item)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &T)> {
         self.slots.iter().map(|(number, slot)| (*number, &slot.item))
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether the inline part differs from what was last saved.
-    pub fn inline_changed(&self) -> bool {
+    pub(crate) fn inline_changed(&self) -> bool {
         self.inline_changed
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Shelf<T> {
     /// The items that belong into the saved state.
-    pub fn inline_items(&self) -> BTreeMap<i64, &T> {
+    pub(crate) fn inline_items(&self) -> BTreeMap<i64, &T> {
         self.slots
             .iter()
             .filter(|(_, slot)| slot.place == Place::Inline)
@@ -116,7 +116,7 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
     }
 
     /// Builds a shelf from its inline part and its rows.
-    pub fn restore(inline: BTreeMap<i64, T>, rows: Vec<(i64, T)>) -> Self {
+    pub(crate) fn restore(inline: BTreeMap<i64, T>, rows: Vec<(i64, T)>) -> Self {
         let count = inline.len();
         let mut slots: BTreeMap<_, _> =
             inline.into_iter().map(|(number, item)| (number, Slot { item, place: Place::Inline })).collect();
@@ -128,7 +128,7 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
 
     /// What has to be written since the last flush: rows to put and rows to delete. `key` turns a
     /// number into the key of its row.
-    pub fn flush(
+    pub(crate) fn flush(
         &mut self,
         key: impl Fn(i64) -> SideKey,
         puts: &mut Vec<(SideKey, Payload)>,

@@ -39,6 +39,8 @@ pub(super) enum Origin {
 pub(super) struct Part {
     /// The instance, and how it is counted; `None` for messages that nobody takes.
     pub(super) instance: Option<(Arc<str>, InstanceKind)>,
+    /// Where the instance stood before the first of these turns.
+    before: Option<Status>,
     change: Option<Change>,
     pub(super) consume: Vec<Arc<str>>,
     pub(super) unschedule: Vec<Arc<str>>,
@@ -54,7 +56,7 @@ pub(super) struct Part {
 }
 
 /// The id under which the timer of a task is stored.
-fn timer_id(no: InstanceNo, task: TaskId) -> String {
+pub(super) fn timer_id(no: InstanceNo, task: TaskId) -> String {
     format!("t{}-{}", no.0, task.0)
 }
 
@@ -81,8 +83,20 @@ impl Part {
         self.change.as_ref().map(Change::rest)
     }
 
-    /// Takes in what a turn came to.
-    pub(super) fn take(&mut self, id: &Arc<str>, output: TurnOutput, sender: &Sender<'_>) {
+    /// Where the instance stood before.
+    pub(super) fn status_before(&self) -> Option<Status> {
+        self.before.or(self.row().map(|row| row.status))
+    }
+
+    /// Takes in what a turn of the instance came to, which stood at `before`.
+    pub(super) fn take(
+        &mut self,
+        id: &Arc<str>,
+        before: Status,
+        output: TurnOutput,
+        sender: &Sender<'_>,
+    ) {
+        self.before.get_or_insert(before);
         let TurnOutput { change, schedule, unschedule, send, start, cancel, answers } = output;
         let no = change.no;
         let now = change.updated_at;

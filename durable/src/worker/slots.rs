@@ -134,7 +134,7 @@ impl Slots {
         !self.wanted.is_empty()
     }
 
-    /// Whether some mail waits for a load or a turn.
+    /// The next instance that is ready for a turn.
     pub(super) fn pop_ready(&mut self) -> Option<Arc<str>> {
         let id = self.ready.pop_front()?;
         if let Some(slot) = self.slots.get_mut(&id) {
@@ -178,7 +178,7 @@ impl Slots {
     ) -> Option<(&mut Resident, Vec<Mail>)> {
         let slot = self.slots.get_mut(id)?;
         let count = slot.mail.len().min(limit);
-        let resident = slot.resident.as_mut()?;
+        let resident = slot.resident.as_mut().filter(|_| count > 0)?;
         self.waiting -= count;
         Some((resident, slot.mail.drain(..count).collect()))
     }

@@ -1,0 +1,114 @@
+//! What can go wrong for a client: each error says what, where, and what to do.
+
+use durable_store::{Status, StoreError};
+
+use crate::codec::DecodeError;
+use crate::error::{TaskError, TaskFailure};
+
+/// Why a client did not get what it asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// An instance id or an entity key cannot be used.
+    #[error("{reason}")]
+    InvalidId {
+        /// The id or key, the rule, and how it was broken.
+        reason: String,
+    },
+    /// Another start has taken the instance id.
+    #[error(
+        "an instance with the id `{id}` exists already and is {status:?}: start with another id, \
+         or use `client.orchestration(\"{id}\")` to follow the one that exists"
+    )]
+    AlreadyExists {
+        /// The instance id.
+        id: String,
+        /// Where the instance that exists stands.
+        status: Status,
+    },
+    /// The worker of this client could not run what was to be started.
+    #[error(
+        "the worker of this client knows no orchestrator `{name}`{}: register it with \
+         `.orchestrator(..)` on the worker's builder, or start it with a `Client::new(store)` if \
+         other workers run it",
+        version_text(version)
+    )]
+    NotRegistered {
+        /// The registered name that was asked for.
+        name: String,
+        /// The version, empty for none.
+        version: String,
+    },
+    /// Arguments or a payload cannot be sent.
+    #[error("the arguments of `{function}` cannot be sent: {reason}")]
+    InvalidArguments {
+        /// The function, operation or event.
+        function: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// No instance has the id.
+    #[error("there is no instance with the id `{id}`: check the id, and that the store is right")]
+    NotFound {
+        /// The instance id.
+        id: String,
+    },
+    /// The instance has ended, so that it takes no more messages.
+    #[error("the instance `{id}` has ended and is {status:?}: it takes no more messages")]
+    Ended {
+        /// The instance id.
+        id: String,
+        /// How it ended.
+        status: Status,
+    },
+    /// The orchestration or the operation failed; the error is its own.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The result does not fit the type that was asked for.
+    #[error(
+        "the result of `{of}` does not fit the type `{expected}`: ask for the type that it \
+         returns"
+    )]
+    Result {
+        /// The instance or operation.
+        of: String,
+        /// The name of the Rust type that was asked for.
+        expected: &'static str,
+        /// Where it does not fit.
+        #[source]
+        source: DecodeError,
+    },
+    /// Something that is stored about the instance is not readable.
+    #[error("what is stored about `{id}` is not readable: {what}")]
+    Unreadable {
+        /// The instance id.
+        id: String,
+        /// What, and why.
+        what: String,
+    },
+    /// The worker that was to answer went away and left no answer.
+    #[error(
+        "the answer of `{of}` was lost together with the worker that gave it: read the entity's \
+         state to learn what happened"
+    )]
+    AnswerLost {
+        /// The operation.
+        of: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ClientError {
+    pub(super) fn invalid_arguments(function: &str, failure: &TaskFailure) -> Self {
+        Self::InvalidArguments {
+            function: function.to_owned(),
+            reason: failure.failure.message.clone(),
+        }
+    }
+}
+
+fn version_text(version: &str) -> String {
+    if version.is_empty() { String::new() } else { format!(" version `{version}`") }
+}

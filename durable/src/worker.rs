@@ -1,0 +1,281 @@
+//! The worker: what is registered, its options, and its life from start to shutdown. The loops
+//! themselves are in the files below; `worker/partition.rs` is the one to read first.
+
+mod activities;
+mod change;
+mod committer;
+mod deliver;
+mod effects;
+mod fetch;
+mod inbox;
+mod leases;
+mod options;
+mod partition;
+mod slots;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use durable_store::{Store, StoreError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::activities::Activities as Runner;
+use self::leases::{Leases, forward_hints};
+use self::options::Options;
+pub use self::options::{
+    DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
+    DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE,
+    RESIDENT_INSTANCES_VARIABLE,
+};
+use self::partition::Shared;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::connection::{Connection, IntoStore};
+use crate::context::DataMap;
+use crate::entity::Entity;
+use crate::program::{Activities, Activity, CallFn, Orchestration};
+use crate::registry::Registry;
+
+/// Why a worker did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Several functions were registered under one name.
+    #[error(
+        "registered more than once: {}; give them different names, or register each only once",
+        .0.join(", ")
+    )]
+    Duplicates(Vec<String>),
+    /// An option has a value that cannot work.
+    #[error("the worker's option `{option}` {detail}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with its value.
+        detail: String,
+    },
+    /// The store could not be used.
+    #[error("the worker cannot use its store")]
+    Store(#[from] StoreError),
+}
+
+/// Runs orchestrations, entities and activities of a hub.
+///
+/// Dropping it stops it as a crash would: nothing is lost, but others wait until its leases are
+/// over, and activities that were running are run again. [`Worker::shutdown`] is the polite way.
+#[derive(Debug)]
+#[must_use = "a worker stops when it is dropped"]
+pub struct Worker {
+    connection: Arc<Connection>,
+    registry: Arc<Registry>,
+    draining: CancellationToken,
+    stopped: CancellationToken,
+    leases: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// A worker on this store.
+    pub fn builder(store: impl IntoStore) -> WorkerBuilder {
+        WorkerBuilder {
+            store: store.into_store(),
+            registry: Registry::default(),
+            data: DataMap::default(),
+            options: Options::default(),
+        }
+    }
+
+    /// A client of the same hub. Answers of this worker reach it without a detour.
+    pub fn client(&self) -> Client {
+        Client::of_worker(Arc::clone(&self.connection), Arc::clone(&self.registry))
+    }
+
+    /// Stops in good order: runs the turns that can run, makes them durable, signals cancellation
+    /// to running activities and waits for them for the time of
+    /// [`WorkerBuilder::shutdown_grace`], and gives the leases back, so that other workers go on
+    /// at once.
+    ///
+    /// Results that arrive in that time are kept. An activity that returns an error meanwhile, or
+    /// is not done in time, is run again by the next owner.
+    pub async fn shutdown(mut self) {
+        self.draining.cancel();
+        if let Some(leases) = self.leases.take() {
+            // An error says that the task was aborted: there is nothing to wait for.
+            let _ = leases.await;
+        }
+        self.stopped.cancel();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stopped.cancel();
+    }
+}
+
+/// Collects what a [`Worker`] can run and how.
+#[must_use = "a worker runs nothing until it is started"]
+pub struct WorkerBuilder {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    data: DataMap,
+    options: Options,
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("registry", &self.registry)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkerBuilder {
+    /// Registers an annotated orchestrator.
+    pub fn orchestrator<M, F>(mut self, function: F) -> Self
+    where
+        F: CallFn<M>,
+        F::Function: Orchestration,
+    {
+        let _ = function;
+        self.registry.add_orchestration::<F::Function>();
+        self
+    }
+
+    /// Registers an annotated activity.
+    pub fn activity<M, F>(mut self, function: F) -> Self
+    where
+        F: CallFn<M>,
+        F::Function: Activity<Host = ()>,
+    {
+        let _ = function;
+        self.registry.add_activity::<F::Function>();
+        self
+    }
+
+    /// Registers every activity of an annotated impl block, to be run on `host`.
+    pub fn activities<H: Activities>(mut self, host: H) -> Self {
+        self.registry.add_activities(host);
+        self
+    }
+
+    /// Registers an annotated entity.
+    pub fn entity<E: Entity>(mut self) -> Self {
+        self.registry.add_entity::<E>();
+        self
+    }
+
+    /// Application data that activities get with
+    /// [`ActivityContext::data`](crate::ActivityContext::data), one value of each type.
+    pub fn data<T: Send + Sync + 'static>(mut self, data: T) -> Self {
+        self.data.insert(data);
+        self
+    }
+
+    /// How many instances stay decoded in memory between their turns. With 0 every turn begins
+    /// with the saved bytes, which tests use to prove that resuming works everywhere.
+    ///
+    /// Default: [`DEFAULT_RESIDENT_INSTANCES`], or what the environment variable
+    /// [`RESIDENT_INSTANCES_VARIABLE`] says.
+    pub fn resident_instances(mut self, count: usize) -> Self {
+        self.options.resident_instances = Some(count);
+        self
+    }
+
+    /// How many activities run at once. Default: [`DEFAULT_ACTIVITIES_PER_CORE`] for each core.
+    pub fn max_concurrent_activities(mut self, count: usize) -> Self {
+        self.options.max_concurrent_activities = Some(count);
+        self
+    }
+
+    /// The turns of how many orchestrations one commit of a partition carries at most. Default:
+    /// [`DEFAULT_BATCH_INSTANCES`].
+    pub fn max_concurrent_orchestrations(mut self, count: usize) -> Self {
+        self.options.max_concurrent_orchestrations = count;
+        self
+    }
+
+    /// The turns of how many entities one commit of a partition carries at most. Default:
+    /// [`DEFAULT_BATCH_INSTANCES`].
+    pub fn max_concurrent_entities(mut self, count: usize) -> Self {
+        self.options.max_concurrent_entities = count;
+        self
+    }
+
+    /// How long partitions stay with this worker after it was last heard of. Default:
+    /// [`DEFAULT_LEASE_LENGTH`].
+    pub fn lease_length(mut self, length: Duration) -> Self {
+        self.options.lease_length = length;
+        self
+    }
+
+    /// How often each partition is polled when no hint comes. Default: [`DEFAULT_POLL_INTERVAL`].
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.options.poll_interval = interval;
+        self
+    }
+
+    /// How long [`Worker::shutdown`] waits for running activities. Default:
+    /// [`DEFAULT_SHUTDOWN_GRACE`].
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.options.shutdown_grace = grace;
+        self
+    }
+
+    /// The identity of the worker. One that starts again under the same identity takes over at
+    /// once what it held, so no two that run at the same time may share it. Default: a new id.
+    pub fn worker_id(mut self, id: impl Into<String>) -> Self {
+        self.options.worker_id = Some(id.into());
+        self
+    }
+
+    /// Where time and ids come from. Default: [`SystemClock`](crate::SystemClock).
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.options.clock = Arc::new(clock);
+        self
+    }
+
+    /// Starts the worker on the tokio runtime of the caller. When this returns, the partitions
+    /// that were free are owned.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError::Duplicates`] if a name was registered twice, [`WorkerError::Option`] if an
+    /// option has a value that cannot work, [`WorkerError::Store`] if the store fails.
+    pub async fn start(self) -> Result<Worker, WorkerError> {
+        let Self { store, registry, data, options } = self;
+        if !registry.duplicates().is_empty() {
+            return Err(WorkerError::Duplicates(registry.duplicates().to_vec()));
+        }
+        let clock = Arc::clone(&options.clock);
+        let settings = options.check()?;
+        let registry = Arc::new(registry);
+        let connection = Arc::new(Connection::new(store, clock));
+        let (draining, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let limit = settings.max_concurrent_activities;
+        let shared = Arc::new(Shared {
+            registry: Arc::clone(&registry),
+            activities: Runner::new(Arc::clone(&registry), data, limit, stopped.clone()),
+            settings,
+            partitions: connection.hub().await?.partitions,
+            resident: Arc::new(AtomicUsize::new(0)),
+            draining: draining.clone(),
+            connection: Arc::clone(&connection),
+        });
+        let wakes = Arc::new(Mutex::new(HashMap::new()));
+        // Hints are heard before the first poll, so that none is missed.
+        let hints = connection.store.hints();
+        // If this future is dropped halfway, so is everything it began.
+        let guard = stopped.clone().drop_guard();
+        let mut leases = Leases::new(shared, stopped.clone(), Arc::clone(&wakes));
+        leases.acquire_first().await?;
+        tokio::spawn(forward_hints(hints, wakes, stopped.clone()));
+        let leases = Some(tokio::spawn(leases.run()));
+        guard.disarm();
+        Ok(Worker { connection, registry, draining, stopped, leases })
+    }
+}

@@ -1,0 +1,203 @@
+//! The part of a partition that takes in what arrives: stored messages, loaded instances, results
+//! of activities. Nothing that arrives here may harm more than the instance it is for.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use durable_store::{
+    InstanceKind, InstanceNo, InstanceRecord, Message, NewInstance, Polled, Status, StoredInstance,
+};
+
+use super::activities::Ended;
+use super::committer::{Origin, blocked_change};
+use super::fetch::Loaded;
+use super::partition::Partition;
+use super::slots::{Mail, Resident};
+use crate::error::Failure;
+use crate::message::{Body, entity_id};
+use crate::turn::{Inbound, Instance};
+
+impl Mail {
+    pub(super) fn local(inbound: Inbound) -> Self {
+        Self { origin: Origin::Local, inbound }
+    }
+}
+
+impl Partition {
+    /// Takes in what a poll brought.
+    pub(super) fn take_polled(&mut self, polled: Polled) {
+        for message in polled.inbox {
+            if let Some(id) = self.inbox.admit(&message.id) {
+                self.accept(Origin::Inbox(id), &message);
+            }
+        }
+        for message in polled.scheduled {
+            self.inbox.add_timer(message);
+        }
+    }
+
+    /// Takes in a scheduled message that is due.
+    pub(super) fn accept_scheduled(&mut self, id: Arc<str>, message: &Message) {
+        self.accept(Origin::Scheduled(id), message);
+    }
+
+    fn accept(&mut self, origin: Origin, message: &Message) {
+        match serde_json::from_str::<Body>(&message.body) {
+            Ok(body) => {
+                let mail = Mail { origin, inbound: Inbound::Message(body) };
+                self.slots.deliver(&message.target, mail);
+            }
+            Err(error) => {
+                tracing::error!(
+                    message = message.id,
+                    target = message.target,
+                    %error,
+                    "a message cannot be read and is dropped"
+                );
+                self.pending.drop_message(origin);
+            }
+        }
+    }
+
+    /// Takes in the result of an activity.
+    pub(super) fn activity_ended(&mut self, ended: Ended) {
+        let Ended { no, instance, start, outcome } = ended;
+        let key = (no, start.task);
+        if self.running.get(&key).is_some_and(|running| running.attempt == start.attempt) {
+            self.running.remove(&key);
+        }
+        // While the worker shuts down, an error may only say that. The attempt is left to the
+        // next owner, who runs it again.
+        if self.shared.draining.is_cancelled() && outcome.is_err() {
+            return;
+        }
+        let inbound =
+            Inbound::ActivityEnded { task: start.task, attempt: start.attempt, outcome };
+        self.slots.deliver(&instance, Mail::local(inbound));
+    }
+
+    /// Takes in what a load brought.
+    pub(super) fn take_loaded(&mut self, loaded: Loaded) {
+        for stored in loaded.found {
+            let id: Arc<str> = stored.record.id.as_str().into();
+            self.adopt(&id, &stored);
+        }
+        for (id, number) in loaded.missing {
+            self.take_missing(&id, number);
+        }
+    }
+
+    /// Decodes an instance; one that does not fit this build is blocked, visibly.
+    pub(super) fn adopt(&mut self, id: &Arc<str>, stored: &StoredInstance) {
+        let record = &stored.record;
+        match decode(stored, self) {
+            Ok(instance) => {
+                let (no, kind, status) = (record.no, record.kind, record.status);
+                let resident = Resident { instance, no, kind, status, create: None };
+                self.slots.loaded(id, resident);
+            }
+            Err(reason) if record.status.is_terminal() => {
+                // It has ended: nothing that comes now can matter to it.
+                tracing::info!(instance = record.id, reason, "late messages are dropped");
+                for mail in self.slots.take_mail(id) {
+                    self.pending.drop_message(mail.origin);
+                }
+            }
+            Err(reason) => self.block(id, record, reason, None),
+        }
+    }
+
+    /// Nobody has this id: an operation brings the entity into being, all else is dropped.
+    fn take_missing(&mut self, id: &Arc<str>, number: Option<i64>) {
+        let Some((origin, entity, key)) = self.slots.first_operation(id) else {
+            return self.drop_mail(id, "there is no such instance");
+        };
+        if entity_id(entity, key) != **id {
+            return self.drop_mail(id, "its entity and key do not make its target");
+        }
+        let Some(number) = number else { return self.slots.load_again(id) };
+        let (Origin::Inbox(request) | Origin::Scheduled(request)) = origin else {
+            return self.drop_mail(id, "an operation must be stored");
+        };
+        let new = NewInstance {
+            no: InstanceNo::new(self.committer.lease.partition, number),
+            id: id.to_string(),
+            kind: InstanceKind::Entity,
+            name: entity.to_owned(),
+            version: String::new(),
+            parent: None,
+            request: request.to_string(),
+            created_at: self.now(),
+            input: "null".into(),
+        };
+        let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
+        let no = new.no;
+        match decode(&stored, self) {
+            Ok(instance) => {
+                let create = Some(Box::new(new));
+                let (kind, status) = (InstanceKind::Entity, Status::Running);
+                self.slots.loaded(id, Resident { instance, no, kind, status, create });
+            }
+            Err(reason) => self.block(id, &stored.record, reason, Some(Box::new(new))),
+        }
+    }
+
+    fn drop_mail(&mut self, id: &Arc<str>, reason: &str) {
+        for mail in self.slots.take_mail(id) {
+            tracing::warn!(instance = &**id, origin = ?mail.origin, reason, "message dropped");
+            self.pending.drop_message(mail.origin);
+        }
+    }
+
+    /// Leaves an instance alone until the partition is loaded again, and says why in its row. Its
+    /// messages stay stored.
+    pub(super) fn block(
+        &mut self,
+        id: &Arc<str>,
+        record: &InstanceRecord,
+        reason: String,
+        create: Option<Box<NewInstance>>,
+    ) {
+        tracing::error!(instance = &**id, reason, "the instance is blocked");
+        self.slots.block(id);
+        if record.blocked.as_ref() == Some(&reason) {
+            return;
+        }
+        let busy = self.busy.contains(&record.no);
+        let mut change = blocked_change(record.no, record.status, busy, reason, self.now());
+        change.create = create;
+        self.pending.with_part(id, record.kind, |part| part.change(change));
+    }
+}
+
+/// Decoding runs user code, which may panic.
+fn decode(stored: &StoredInstance, partition: &Partition) -> Result<Instance, String> {
+    let registry = &partition.shared.registry;
+    match catch_unwind(AssertUnwindSafe(|| Instance::load(stored, registry))) {
+        Ok(Ok(instance)) => Ok(instance),
+        Ok(Err(blocked)) => Err(blocked.to_string()),
+        Err(panic) => Err(format!("reading it panicked: {}", Failure::of_panic(&*panic))),
+    }
+}
+
+/// The row of an entity before its first message.
+fn record_of(new: &NewInstance) -> InstanceRecord {
+    InstanceRecord {
+        no: new.no,
+        id: new.id.clone(),
+        kind: new.kind,
+        name: new.name.clone(),
+        version: String::new(),
+        parent: None,
+        request: new.request.clone(),
+        status: Status::Running,
+        blocked: None,
+        created_at: new.created_at,
+        updated_at: new.created_at,
+        finished_at: None,
+        input: Arc::clone(&new.input),
+        state: None,
+        output: None,
+        custom_status: None,
+    }
+}

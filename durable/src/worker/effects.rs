@@ -1,0 +1,181 @@
+//! The part of a partition that runs turns, and what follows from them once they are durable.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use durable_store::{InstanceKind, StoreError};
+
+use super::activities::Job;
+use super::committer::{Part, Sender, blocked_change};
+use super::partition::{Partition, Running};
+use super::slots::Mail;
+use crate::error::Failure;
+use crate::telemetry;
+use crate::turn::TurnOutput;
+use crate::waiters::News;
+
+/// Messages that one turn takes at most.
+const MAX_MESSAGES_PER_TURN: usize = 1_000;
+
+impl Partition {
+    /// Runs the turns that can run, until the next batch is full.
+    pub(super) fn run_turns(&mut self) {
+        let limits = self.batch_limits();
+        while let Some(id) = self.slots.pop_ready() {
+            let Some(kind) = self.slots.resident(&id).map(|resident| resident.kind) else {
+                continue;
+            };
+            if self.pending.is_full(&id, kind, limits) {
+                self.slots.push_back_ready(&id);
+                return;
+            }
+            self.run_turn(&id, kind);
+        }
+    }
+
+    fn run_turn(&mut self, id: &Arc<str>, kind: InstanceKind) {
+        let now = self.now();
+        let Some((resident, mails)) = self.slots.begin_turn(id, MAX_MESSAGES_PER_TURN) else {
+            return;
+        };
+        let mut origins = Vec::with_capacity(mails.len());
+        let mut inbound = Vec::with_capacity(mails.len());
+        for Mail { origin, inbound: message } in mails {
+            origins.push(origin);
+            inbound.push(message);
+        }
+        let count = inbound.len();
+        let turn = || telemetry::turn(id, count, || resident.instance.turn(inbound, now));
+        // User code cannot unwind out of a turn. This is for errors of the engine.
+        let mut output = match catch_unwind(AssertUnwindSafe(turn)) {
+            Ok(output) => output,
+            Err(panic) => return self.engine_panicked(id, kind, &Failure::of_panic(&*panic)),
+        };
+        output.change.create = resident.create.take();
+        let before = std::mem::replace(&mut resident.status, output.change.status);
+        self.forget_timers(&output);
+        let sender =
+            Sender { connection: &self.shared.connection, partitions: self.shared.partitions };
+        let (new_part, ()) = self.pending.with_part(id, kind, |part| {
+            for origin in origins {
+                part.consume(origin);
+            }
+            part.take(id, before, output, &sender);
+        });
+        self.slots.end_turn(id, new_part);
+    }
+
+    /// A cancelled timer does not fire any more, even though its row is still there.
+    fn forget_timers(&mut self, output: &TurnOutput) {
+        for task in &output.unschedule {
+            self.inbox.forget(super::committer::timer_id(output.change.no, *task).into());
+        }
+    }
+
+    fn engine_panicked(&mut self, id: &Arc<str>, kind: InstanceKind, failure: &Failure) {
+        let Some(resident) = self.slots.resident(id) else { return };
+        let (no, status) = (resident.no, resident.status);
+        let create = resident.create.clone();
+        let reason = format!("the engine panicked in a turn of it: {failure}");
+        tracing::error!(instance = &**id, reason, "the instance is blocked");
+        let busy = self.busy.contains(&no);
+        let mut change = blocked_change(no, status, busy, reason, self.now());
+        change.create = create;
+        self.slots.block(id);
+        self.pending.with_part(id, kind, |part| {
+            change.busy = part.row().map_or(change.busy, |row| row.busy);
+            part.change(change);
+        });
+    }
+
+    /// The parts are durable: their effects may leave the worker.
+    pub(super) fn release(&mut self, parts: Vec<Part>) {
+        for part in parts {
+            self.release_part(part);
+        }
+    }
+
+    fn release_part(&mut self, mut part: Part) {
+        self.poll_wanted |= part.sends_to(self.committer.lease.partition);
+        for id in part.consume.drain(..).chain(part.unschedule.drain(..)) {
+            self.inbox.forget(id);
+        }
+        let horizon = self.now() + self.horizon();
+        for message in part.schedule.drain(..) {
+            if message.due_at.is_none_or(|due| due <= horizon) {
+                self.inbox.add_timer(message);
+            }
+        }
+        for answer in part.answers.drain(..) {
+            self.shared.connection.waiters.answer(&answer.request, answer.outcome);
+        }
+        let Some((id, _)) = part.instance.clone() else { return };
+        if let Some(row) = part.row() {
+            let no = row.no;
+            if row.busy {
+                self.busy.insert(no);
+            } else {
+                self.busy.remove(&no);
+            }
+            let news = News::of(row.status, row.output.as_ref());
+            self.shared.connection.waiters.tell(&id, &news);
+            for start in part.start.drain(..) {
+                self.start_activity(no, &id, start);
+            }
+            for task in part.cancel.drain(..) {
+                if let Some(running) = self.running.get(&(no, task)) {
+                    running.cancellation.cancel();
+                }
+            }
+        }
+        self.slots.settle(&id);
+    }
+
+    fn start_activity(
+        &mut self,
+        no: durable_store::InstanceNo,
+        id: &Arc<str>,
+        start: crate::turn::ActivityStart,
+    ) {
+        // Who begins while the worker leaves would only be lost with it.
+        if self.shared.draining.is_cancelled() {
+            return;
+        }
+        let cancellation = self.stopped.child_token();
+        let running = Running { attempt: start.attempt, cancellation: cancellation.clone() };
+        self.running.insert((no, start.task), running);
+        self.shared.activities.start(Job {
+            no,
+            instance: Arc::clone(id),
+            start,
+            cancellation,
+            results: self.results.clone(),
+        });
+    }
+
+    /// The store refused the batch for its size. The parts are tried one by one; one that is
+    /// refused alone is taken back, and its instance blocked.
+    pub(super) fn refused(&mut self, mut parts: Vec<Part>, error: &StoreError) {
+        if parts.len() > 1 {
+            parts.append(&mut self.single);
+            self.single = parts;
+            return;
+        }
+        let Some(part) = parts.pop() else { return };
+        let (Some((id, kind)), Some(row)) = (part.instance.clone(), part.row()) else {
+            // Ids of messages alone, which the store itself gave.
+            tracing::error!(%error, "messages cannot be removed");
+            return;
+        };
+        let reason = format!("what its turn came to cannot be stored: {error}");
+        tracing::error!(instance = &*id, reason, "the instance is blocked");
+        // What was built on the refused turn goes with it.
+        drop(self.pending.remove(&id));
+        self.slots.block(&id);
+        let busy = self.busy.contains(&row.no);
+        let status = part.status_before().unwrap_or(row.status);
+        let mut change = blocked_change(row.no, status, busy, reason, self.now());
+        change.create.clone_from(&row.create);
+        self.pending.with_part(&id, kind, |part| part.change(change));
+    }
+}

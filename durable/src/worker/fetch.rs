@@ -1,0 +1,96 @@
+//! What a partition reads from the store, as futures of their own so that the loop goes on
+//! meanwhile. It decides nothing about what it brings.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use durable_store::{Lease, Polled, StoreError, StoredInstance, Timestamp};
+
+use super::committer::Unresolved;
+use crate::backoff::retry;
+use crate::connection::Connection;
+use crate::telemetry::store_call;
+use crate::waiters::News;
+
+/// Reads under a lease are repeated until they succeed, are refused, or nobody waits any more.
+const ATTEMPTS: u32 = u32::MAX;
+/// Enough to see a whole inbox.
+const EVERYTHING: usize = i32::MAX as usize;
+
+/// Reads under a lease.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    pub(super) connection: Arc<Connection>,
+    pub(super) lease: Lease,
+}
+
+/// What a load brought.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) found: Vec<StoredInstance>,
+    /// Ids that no row has, with a number for the row if one is to be made.
+    pub(super) missing: Vec<(Arc<str>, Option<i64>)>,
+}
+
+impl Fetcher {
+    /// The instances that had activities under way.
+    pub(super) async fn busy_instances(&self) -> Result<Vec<StoredInstance>, StoreError> {
+        let Connection { store, clock, .. } = &*self.connection;
+        retry(&**clock, ATTEMPTS, || {
+            store_call("load_partition", store.load_partition(&self.lease))
+        })
+        .await
+    }
+
+    /// The instances with these ids; those that would be created get a number if there is no row.
+    pub(super) async fn load(self, wanted: Vec<(Arc<str>, bool)>) -> Result<Loaded, StoreError> {
+        let Connection { store, clock, .. } = &*self.connection;
+        let ids: Vec<String> = wanted.iter().map(|(id, _)| id.to_string()).collect();
+        let found = retry(&**clock, ATTEMPTS, || {
+            store_call("load_instances", store.load_instances(&self.lease, &ids))
+        })
+        .await?;
+        let known: HashSet<&str> = found.iter().map(|stored| stored.record.id.as_str()).collect();
+        let missing: Vec<_> =
+            wanted.into_iter().filter(|(id, _)| !known.contains(&**id)).collect();
+        let count = missing.iter().filter(|(_, creates)| *creates).count();
+        let mut numbers = self.connection.take_numbers(count).await?.into_iter();
+        let missing = missing
+            .into_iter()
+            .map(|(id, creates)| (id, if creates { numbers.next() } else { None }))
+            .collect();
+        Ok(Loaded { found, missing })
+    }
+
+    /// What waits in the inbox, and what is due by `horizon`.
+    pub(super) async fn poll(
+        self,
+        horizon: Timestamp,
+        limit: usize,
+    ) -> Result<Polled, StoreError> {
+        let Connection { store, clock, .. } = &*self.connection;
+        retry(&**clock, ATTEMPTS, || {
+            store_call("poll", store.poll(&self.lease, horizon, limit))
+        })
+        .await
+    }
+
+    /// Finds out whether a commit under an older epoch happened. It cannot happen any more, and a
+    /// commit is atomic: if what it consumed is still there, it did not.
+    pub(super) async fn resolve(&self, commit: Unresolved) -> Result<(), StoreError> {
+        for id in &commit.touched {
+            self.connection.waiters.tell(id, &News::Unsure);
+        }
+        if commit.answers.is_empty() {
+            return Ok(());
+        }
+        let polled = self.clone().poll(Timestamp::MIN, EVERYTHING).await?;
+        let stored: HashSet<&str> = polled.inbox.iter().map(|m| m.id.as_str()).collect();
+        if commit.consumed.iter().all(|id| !stored.contains(&**id)) {
+            for answer in commit.answers {
+                self.connection.waiters.answer(&answer.request, answer.outcome);
+            }
+        }
+        Ok(())
+    }
+}

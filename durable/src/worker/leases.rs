@@ -1,0 +1,315 @@
+//! Which partitions this worker owns: takes them, renews the leases, runs one task for each, and
+//! gives them back. Only the epoch of a lease gives safety; everything here is about liveness.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use durable_store::{Lease, PartitionId, StoreError, Timestamp};
+use tokio::sync::{Notify, broadcast};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::committer::Unresolved;
+use super::partition::{Exit, Partition, Shared};
+use crate::backoff;
+use crate::connection::Connection;
+use crate::telemetry::store_call;
+
+/// How often free partitions are looked for, while other workers hold some.
+const ACQUIRE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+/// A lease is renewed when so much of it is over.
+const RENEW_DIVISOR: u32 = 3;
+/// Added to the worker's identity while it looks for free partitions.
+const SCOUT_SUFFIX: &str = "?";
+
+/// Who is to be woken when a partition gets messages.
+pub(super) type Wakes = Arc<Mutex<HashMap<PartitionId, Arc<Notify>>>>;
+
+/// A partition that this worker owns.
+struct Held {
+    lease: Lease,
+    stop: CancellationToken,
+}
+
+/// The leases of one worker, and the tasks that run under them.
+pub(super) struct Leases {
+    shared: Arc<Shared>,
+    stopped: CancellationToken,
+    wakes: Wakes,
+    held: HashMap<PartitionId, Held>,
+    tasks: JoinSet<Exit>,
+    /// Under which lease each task runs.
+    by_task: HashMap<Id, Lease>,
+    /// Leases of partitions that were left, to be given back.
+    returned: Vec<Lease>,
+    /// Commits in doubt, for the next time that the partition is taken.
+    unresolved: HashMap<PartitionId, Vec<Unresolved>>,
+    /// Partitions that were left in a row without a commit between.
+    failures: u32,
+    next_acquire: Timestamp,
+    next_renew: Timestamp,
+}
+
+impl Leases {
+    pub(super) fn new(shared: Arc<Shared>, stopped: CancellationToken, wakes: Wakes) -> Self {
+        Self {
+            shared,
+            stopped,
+            wakes,
+            held: HashMap::new(),
+            tasks: JoinSet::new(),
+            by_task: HashMap::new(),
+            returned: Vec::new(),
+            unresolved: HashMap::new(),
+            failures: 0,
+            next_acquire: Timestamp::MIN,
+            next_renew: Timestamp::MIN,
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.shared.connection
+    }
+
+    fn now(&self) -> Timestamp {
+        self.connection().clock.now()
+    }
+
+    fn expiry(&self) -> Timestamp {
+        self.now() + self.shared.settings.lease_length
+    }
+
+    /// Takes what is free when the worker starts, and what a predecessor of the same identity held.
+    pub(super) async fn acquire_first(&mut self) -> Result<(), StoreError> {
+        let leases = self.acquire(&self.worker_id(), self.shared.partitions).await?;
+        self.next_renew = self.now() + self.shared.settings.lease_length / RENEW_DIVISOR;
+        self.next_acquire = self.now() + ACQUIRE_INTERVAL;
+        self.begin(leases);
+        Ok(())
+    }
+
+    /// Runs until the worker stops or has shut down.
+    pub(super) async fn run(mut self) {
+        let stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => {}
+            () = self.work() => {}
+        }
+        for partition in self.held.keys() {
+            self.shared.connection.set_owned(*partition, false);
+        }
+    }
+
+    async fn work(&mut self) {
+        let draining = self.shared.draining.clone();
+        loop {
+            let next = self.next_renew.min(self.next_acquire_at());
+            let sleep = self.connection().clock.sleep_until(next);
+            tokio::select! {
+                biased;
+                () = draining.cancelled() => return self.drain().await,
+                Some(exit) = self.tasks.join_next_with_id() => self.left(exit),
+                () = sleep => {}
+            }
+            self.give_back().await;
+            self.renew_if_due().await;
+            self.acquire_if_due().await;
+        }
+    }
+
+    /// When to look for partitions: not while all are held.
+    fn next_acquire_at(&self) -> Timestamp {
+        let all = self.held.len() >= usize::from(self.shared.partitions);
+        if all && self.returned.is_empty() { Timestamp::MAX } else { self.next_acquire }
+    }
+
+    fn worker_id(&self) -> String {
+        self.shared.settings.worker_id.clone()
+    }
+
+    async fn acquire(&self, owner: &str, limit: u16) -> Result<Vec<Lease>, StoreError> {
+        let store = &self.connection().store;
+        let call = store.acquire_leases(owner, limit, self.now(), self.expiry());
+        store_call("acquire_leases", call).await
+    }
+
+    /// Looks for free partitions. A store that has none would take from this worker what it holds,
+    /// so it looks under another name first, and takes only as many as that found.
+    async fn acquire_if_due(&mut self) {
+        if self.now() < self.next_acquire_at() {
+            return;
+        }
+        self.next_acquire = self.now() + ACQUIRE_INTERVAL;
+        // A failure has been reported; the next round is the retry.
+        let Ok(leases) = self.acquire_free().await else { return };
+        self.begin(leases);
+    }
+
+    async fn acquire_free(&self) -> Result<Vec<Lease>, StoreError> {
+        if self.held.is_empty() {
+            return self.acquire(&self.worker_id(), self.shared.partitions).await;
+        }
+        let missing = usize::from(self.shared.partitions) - self.held.len();
+        let scout = self.worker_id() + SCOUT_SUFFIX;
+        let limit = u16::try_from(missing).unwrap_or(u16::MAX);
+        let free = self.acquire(&scout, limit).await?;
+        if free.is_empty() {
+            return Ok(free);
+        }
+        let store = &self.connection().store;
+        store_call("release_leases", store.release_leases(&free)).await?;
+        let limit = u16::try_from(free.len()).unwrap_or(u16::MAX);
+        self.acquire(&self.worker_id(), limit).await
+    }
+
+    /// Runs the partitions of new leases.
+    fn begin(&mut self, leases: Vec<Lease>) {
+        for lease in leases {
+            let partition = lease.partition;
+            tracing::info!(partition = partition.0, epoch = lease.epoch, "partition acquired");
+            // One that was held already, under an older epoch, begins anew.
+            self.stop(partition);
+            let stop = self.stopped.child_token();
+            let wake = Arc::new(Notify::new());
+            self.wakes().insert(partition, Arc::clone(&wake));
+            let unresolved = self.unresolved.remove(&partition).unwrap_or_default();
+            let task =
+                Partition::new(Arc::clone(&self.shared), lease.clone(), wake, stop.clone());
+            let handle = self.tasks.spawn(task.run(unresolved));
+            self.by_task.insert(handle.id(), lease.clone());
+            self.connection().set_owned(partition, true);
+            self.held.insert(partition, Held { lease, stop });
+        }
+    }
+
+    fn wakes(&self) -> std::sync::MutexGuard<'_, HashMap<PartitionId, Arc<Notify>>> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops a partition from memory, if it is held.
+    fn stop(&mut self, partition: PartitionId) {
+        if let Some(held) = self.held.remove(&partition) {
+            held.stop.cancel();
+            self.wakes().remove(&partition);
+            self.connection().set_owned(partition, false);
+        }
+    }
+
+    /// The task of a partition has ended.
+    fn left(&mut self, exit: Result<(Id, Exit), JoinError>) {
+        let (id, exit) = match exit {
+            Ok((id, exit)) => (id, exit),
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "the loop of a partition panicked: this is a bug");
+                }
+                (error.id(), Exit::Failed { unresolved: None, progress: false })
+            }
+        };
+        let Some(lease) = self.by_task.remove(&id) else { return };
+        let partition = lease.partition;
+        let is_current =
+            self.held.get(&partition).is_some_and(|held| held.lease.epoch == lease.epoch);
+        if !is_current {
+            return;
+        }
+        self.stop(partition);
+        match exit {
+            Exit::Stopped | Exit::Lost => {}
+            Exit::Drained => self.returned.push(lease),
+            Exit::Failed { unresolved, progress } => {
+                self.unresolved.entry(partition).or_default().extend(unresolved);
+                self.returned.push(lease);
+                self.failures = if progress { 0 } else { self.failures + 1 };
+                // The first time it may be a matter of chance; after that it takes its time.
+                let delay = match self.failures {
+                    0 => std::time::Duration::ZERO,
+                    failures => backoff::delay(failures),
+                };
+                self.next_acquire = self.now() + delay;
+            }
+        }
+    }
+
+    /// Gives back the leases of partitions that were left, so that somebody takes them anew.
+    async fn give_back(&mut self) {
+        if self.returned.is_empty() {
+            return;
+        }
+        let store = &self.connection().store;
+        let result = store_call("release_leases", store.release_leases(&self.returned)).await;
+        if result.is_ok() {
+            self.returned.clear();
+        }
+    }
+
+    async fn renew_if_due(&mut self) {
+        if self.now() < self.next_renew {
+            return;
+        }
+        self.next_renew = self.now() + self.shared.settings.lease_length / RENEW_DIVISOR;
+        let leases: Vec<Lease> = self.held.values().map(|held| held.lease.clone()).collect();
+        if leases.is_empty() {
+            return;
+        }
+        let store = &self.connection().store;
+        let renewed =
+            store_call("renew_leases", store.renew_leases(&leases, self.expiry())).await;
+        let Ok(renewed) = renewed else {
+            // Whoever takes over raises the epoch, so going on is safe. Try again soon.
+            self.next_renew = self.now() + ACQUIRE_INTERVAL;
+            return;
+        };
+        for lease in leases {
+            if !renewed.iter().any(|kept| kept.partition == lease.partition) {
+                tracing::info!(partition = lease.partition.0, "partition lost");
+                self.stop(lease.partition);
+            }
+        }
+    }
+
+    /// Waits until every partition is drained, renewing meanwhile, and gives the leases back. A
+    /// store that does not answer ends the wait.
+    async fn drain(&mut self) {
+        let settings = &self.shared.settings;
+        let give_up = self.now() + settings.shutdown_grace + settings.lease_length;
+        while !self.tasks.is_empty() && self.now() < give_up {
+            let sleep = self.connection().clock.sleep_until(self.next_renew.min(give_up));
+            tokio::select! {
+                biased;
+                Some(exit) = self.tasks.join_next_with_id() => self.left(exit),
+                () = sleep => self.renew_if_due().await,
+            }
+        }
+        self.give_back().await;
+    }
+}
+
+/// Wakes partitions when the store says that they got messages.
+pub(super) async fn forward_hints(
+    mut hints: broadcast::Receiver<PartitionId>,
+    wakes: Wakes,
+    stopped: CancellationToken,
+) {
+    loop {
+        let hint = tokio::select! {
+            biased;
+            () = stopped.cancelled() => return,
+            hint = hints.recv() => hint,
+        };
+        let wakes = wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        match hint {
+            Ok(partition) => {
+                if let Some(wake) = wakes.get(&partition) {
+                    wake.notify_one();
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                wakes.values().for_each(|wake| wake.notify_one());
+            }
+            // The store is shutting down; the partitions will hear of it themselves.
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! THE LOOP of one partition: poll and load, turn, commit, release effects. While one commit is
+//! under way the next turns run and gather in the next batch. Nothing leaves here before the
+//! commit that holds it is durable.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use durable_store::{InstanceNo, Lease, StoreError, StoreErrorKind, Timestamp};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::activities::{Activities, Ended};
+use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
+use super::fetch::{Fetcher, Loaded};
+use super::inbox::Inbox;
+use super::options::Settings;
+use super::slots::{Mail, Slots};
+use crate::clock::Sleep;
+use crate::connection::Connection;
+use crate::message::TaskId;
+use crate::registry::Registry;
+use crate::turn::Inbound;
+
+/// New messages that one poll brings at most.
+const POLL_PAGE: usize = 1_000;
+/// With so many messages in memory, no more are polled for.
+const MAX_WAITING_MESSAGES: usize = 20_000;
+/// Instances that one load brings at most.
+const LOAD_PAGE: usize = 500;
+/// How far ahead scheduled messages are read, at least. Twice the poll interval if that is more,
+/// so that each is in memory before it is due.
+const MIN_HORIZON: Duration = Duration::from_secs(2);
+/// After so many rounds without a wait, other tasks of the runtime get a chance.
+const ROUNDS_PER_YIELD: u32 = 16;
+
+/// What all partitions of a worker use.
+pub(super) struct Shared {
+    pub(super) connection: Arc<Connection>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) activities: Arc<Activities>,
+    pub(super) settings: Settings,
+    pub(super) partitions: u16,
+    /// Instances in memory, over all partitions.
+    pub(super) resident: Arc<AtomicUsize>,
+    /// The worker shuts down in good order.
+    pub(super) draining: CancellationToken,
+}
+
+/// Why a partition was left.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// It was told to stop at once.
+    Stopped,
+    /// The worker shuts down, and everything is durable.
+    Drained,
+    /// Another owner has it.
+    Lost,
+    /// Memory and store may differ, or the store fails: it has to be acquired and loaded anew.
+    Failed {
+        unresolved: Option<Unresolved>,
+        /// Whether any commit succeeded before.
+        progress: bool,
+    },
+}
+
+/// An attempt of an activity that was started here.
+pub(super) struct Running {
+    pub(super) attempt: u32,
+    pub(super) cancellation: CancellationToken,
+}
+
+type Flight = Pin<Box<dyn Future<Output = (Vec<Part>, Result<(), StoreError>)> + Send>>;
+type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// A partition under one lease.
+pub(super) struct Partition {
+    pub(super) shared: Arc<Shared>,
+    pub(super) committer: Committer,
+    fetcher: Fetcher,
+    pub(super) slots: Slots,
+    pub(super) inbox: Inbox,
+    pub(super) pending: Pending,
+    /// Instances that have activities under way, as of the last commit.
+    pub(super) busy: HashSet<InstanceNo>,
+    pub(super) running: HashMap<(InstanceNo, TaskId), Running>,
+    pub(super) results: mpsc::UnboundedSender<Ended>,
+    ended: mpsc::UnboundedReceiver<Ended>,
+    flight: Option<Flight>,
+    load: Option<Fetch<Loaded>>,
+    poll: Option<Fetch<durable_store::Polled>>,
+    /// Something may be in the inbox.
+    pub(super) poll_wanted: bool,
+    next_poll: Timestamp,
+    /// How many messages the poll under way may bring.
+    poll_limit: usize,
+    wake: Arc<Notify>,
+    /// Everything stops: the lease is lost, or the worker is gone.
+    pub(super) stopped: CancellationToken,
+    /// Parts that follow a batch that was too large, to be committed one by one.
+    pub(super) single: Vec<Part>,
+    progress: bool,
+    grace_until: Option<Timestamp>,
+    alarm: Option<(Timestamp, Sleep)>,
+}
+
+impl Partition {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        lease: Lease,
+        wake: Arc<Notify>,
+        stopped: CancellationToken,
+    ) -> Self {
+        let connection = Arc::clone(&shared.connection);
+        let (results, ended) = mpsc::unbounded_channel();
+        Self {
+            fetcher: Fetcher { connection: Arc::clone(&connection), lease: lease.clone() },
+            committer: Committer { connection, lease },
+            slots: Slots::new(shared.settings.resident_instances, Arc::clone(&shared.resident)),
+            inbox: Inbox::default(),
+            pending: Pending::default(),
+            busy: HashSet::new(),
+            running: HashMap::new(),
+            results,
+            ended,
+            flight: None,
+            load: None,
+            poll: None,
+            poll_wanted: true,
+            next_poll: Timestamp::MIN,
+            poll_limit: 0,
+            wake,
+            stopped,
+            single: Vec::new(),
+            progress: false,
+            grace_until: None,
+            alarm: None,
+            shared,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.shared.connection.clock.now()
+    }
+
+    pub(super) fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            orchestrations: self.shared.settings.max_concurrent_orchestrations,
+            entities: self.shared.settings.max_concurrent_entities,
+        }
+    }
+
+    /// Runs until the partition has to be left.
+    pub(super) async fn run(mut self, unresolved: Vec<Unresolved>) -> Exit {
+        let stopped = self.stopped.clone();
+        let exit = tokio::select! {
+            biased;
+            () = stopped.cancelled() => Exit::Stopped,
+            exit = self.work(unresolved) => exit,
+        };
+        // What still runs is not waited for any more.
+        for running in self.running.values() {
+            running.cancellation.cancel();
+        }
+        exit
+    }
+
+    async fn work(&mut self, unresolved: Vec<Unresolved>) -> Exit {
+        if let Err(error) = self.take_over(unresolved).await {
+            return self.failed(&error, None);
+        }
+        for round in 1_u32.. {
+            self.fire_timers();
+            self.run_turns();
+            self.begin_commit();
+            self.begin_fetch();
+            if self.is_drained() {
+                return Exit::Drained;
+            }
+            if let Err(exit) = self.next_event().await {
+                return exit;
+            }
+            if round % ROUNDS_PER_YIELD == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Exit::Stopped
+    }
+
+    /// Begins as the new owner: finds out about commits in doubt, and starts again what was under
+    /// way.
+    async fn take_over(&mut self, unresolved: Vec<Unresolved>) -> Result<(), StoreError> {
+        for commit in unresolved {
+            self.fetcher.resolve(commit).await?;
+        }
+        for stored in self.fetcher.busy_instances().await? {
+            self.busy.insert(stored.record.no);
+            let id: Arc<str> = stored.record.id.as_str().into();
+            self.adopt(&id, &stored);
+            self.slots.deliver(&id, Mail::local(Inbound::Recover));
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed(&self, error: &StoreError, unresolved: Option<Unresolved>) -> Exit {
+        let partition = self.committer.lease.partition.0;
+        match error.kind() {
+            StoreErrorKind::LeaseLost => Exit::Lost,
+            StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
+                tracing::warn!(partition, %error, "the partition is loaded again");
+                Exit::Failed { unresolved, progress: self.progress }
+            }
+            _ => {
+                tracing::error!(
+                    partition,
+                    %error,
+                    "the partition is loaded again; nothing is lost, messages stay stored"
+                );
+                Exit::Failed { unresolved, progress: self.progress }
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.now();
+        while let Some((id, message)) = self.inbox.next_due(now) {
+            self.accept_scheduled(id, &message);
+        }
+    }
+
+    fn begin_commit(&mut self) {
+        if self.flight.is_some() {
+            return;
+        }
+        let parts = if self.single.is_empty() {
+            self.pending.take()
+        } else {
+            vec![self.single.remove(0)]
+        };
+        if !parts.is_empty() {
+            self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
+        }
+    }
+
+    fn begin_fetch(&mut self) {
+        if self.load.is_none() && self.slots.has_wanted() {
+            let wanted = self.slots.take_wanted(LOAD_PAGE);
+            self.load = Some(Box::pin(self.fetcher.clone().load(wanted)));
+        }
+        let now = self.now();
+        if self.may_poll() && (self.poll_wanted || now >= self.next_poll) {
+            self.poll_wanted = false;
+            self.next_poll = now + self.shared.settings.poll_interval;
+            self.inbox.poll_begins();
+            // What is known is still stored: the poll has to look past it.
+            let limit = self.inbox.len() + POLL_PAGE;
+            self.poll_limit = limit;
+            let horizon = now + self.horizon();
+            self.poll = Some(Box::pin(self.fetcher.clone().poll(horizon, limit)));
+        }
+    }
+
+    fn may_poll(&self) -> bool {
+        self.poll.is_none()
+            && self.slots.waiting() < MAX_WAITING_MESSAGES
+            && !self.shared.draining.is_cancelled()
+    }
+
+    /// How far ahead scheduled messages are kept in memory.
+    pub(super) fn horizon(&self) -> Duration {
+        MIN_HORIZON.max(self.shared.settings.poll_interval * 2)
+    }
+
+    /// Waits until something has happened, and takes it in.
+    async fn next_event(&mut self) -> Result<(), Exit> {
+        let deadline = self.deadline();
+        if self.alarm.as_ref().is_none_or(|(at, _)| *at != deadline) {
+            let sleep = self.shared.connection.clock.sleep_until(deadline);
+            self.alarm = Some((deadline, sleep));
+        }
+        tokio::select! {
+            biased;
+            (parts, result) = ready(&mut self.flight) => {
+                self.flight = None;
+                self.committed(parts, result)?;
+            }
+            loaded = ready(&mut self.load) => {
+                self.load = None;
+                let loaded = loaded.map_err(|error| self.failed(&error, None))?;
+                self.take_loaded(loaded);
+            }
+            polled = ready(&mut self.poll) => {
+                self.poll = None;
+                let polled = polled.map_err(|error| self.failed(&error, None))?;
+                if polled.inbox.len() >= self.poll_limit {
+                    self.poll_wanted = true;
+                }
+                self.take_polled(polled);
+                self.inbox.poll_ends();
+            }
+            Some(ended) = self.ended.recv() => {
+                self.activity_ended(ended);
+                while let Ok(ended) = self.ended.try_recv() {
+                    self.activity_ended(ended);
+                }
+            }
+            () = self.wake.notified() => self.poll_wanted = true,
+            () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
+                self.begin_drain();
+            }
+            () = ring(&mut self.alarm) => self.alarm = None,
+        }
+        Ok(())
+    }
+
+    /// When something happens by itself.
+    fn deadline(&self) -> Timestamp {
+        let poll = if self.may_poll() { self.next_poll } else { Timestamp::MAX };
+        let due = self.inbox.due_at().unwrap_or(Timestamp::MAX);
+        let grace = self.grace_until.filter(|until| *until > self.now());
+        poll.min(due).min(grace.unwrap_or(Timestamp::MAX))
+    }
+
+    fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
+        match result {
+            Ok(()) => {
+                self.progress = true;
+                self.release(parts);
+                Ok(())
+            }
+            Err(error) if error.kind() == StoreErrorKind::Limit => {
+                self.refused(parts, &error);
+                Ok(())
+            }
+            Err(error) => {
+                let unresolved = (error.kind() == StoreErrorKind::OutcomeUnknown)
+                    .then(|| Unresolved::of(parts));
+                Err(self.failed(&error, unresolved))
+            }
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        self.grace_until = Some(self.now() + self.shared.settings.shutdown_grace);
+        for running in self.running.values() {
+            running.cancellation.cancel();
+        }
+    }
+
+    /// Whether a shutdown has nothing to wait for any more: all turns that could run did, all of
+    /// it is durable, and the activities have ended or had their time.
+    fn is_drained(&self) -> bool {
+        let Some(until) = self.grace_until else { return false };
+        self.flight.is_none()
+            && self.single.is_empty()
+            && self.pending.is_empty()
+            && self.load.is_none()
+            && !self.slots.has_ready()
+            && !self.slots.has_wanted()
+            && (self.running.is_empty() || self.now() >= until)
+    }
+}
+
+/// Awaits a future that may not be there.
+async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ring(alarm: &mut Option<(Timestamp, Sleep)>) {
+    match alarm {
+        Some((_, sleep)) => sleep.await,
+        None => std::future::pending().await,
+    }
+}

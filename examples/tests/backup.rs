@@ -1,0 +1,187 @@
+//! The backup program as a person runs it: killed at random moments and started again, and on
+//! trees with everything that makes copying hard.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use durable::store::SqliteStore;
+use durable::{Client, HistoryEvent};
+
+const FILES: usize = 2_000;
+const FILE_BYTES: usize = 100_000;
+const KILLS: usize = 12;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("source")).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backup"));
+        command.arg(self.path("source")).arg(self.path("copy")).arg("--log").arg(self.path("log"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn log(&self) -> Vec<String> {
+        fs::read_to_string(self.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    fn assert_same(&self) {
+        let diff = Command::new("diff")
+            .args(["-r", "--no-dereference"])
+            .arg(self.path("source"))
+            .arg(self.path("copy"))
+            .output()
+            .unwrap();
+        assert!(diff.status.success(), "{}", String::from_utf8_lossy(&diff.stdout));
+    }
+
+    /// The files that the database records as copied.
+    async fn recorded(&self) -> HashSet<String> {
+        let Ok(store) = SqliteStore::open(self.path("copy.durable.db")).await else {
+            return HashSet::new();
+        };
+        let client = Client::new(store);
+        let Ok(history) = client.orchestration::<serde::de::IgnoredAny>("backup-1").history().await
+        else {
+            return HashSet::new();
+        };
+        let (mut files, mut copied) = (HashMap::new(), HashSet::new());
+        for event in history.into_iter().flat_map(|turn| turn.events) {
+            match event {
+                HistoryEvent::ActivityScheduled { task, name, input } if name == "copy_file" => {
+                    let (_, file): (serde::de::IgnoredAny, String) = input.decode().unwrap();
+                    files.insert(task, file);
+                }
+                HistoryEvent::ActivityCompleted { task, .. } => {
+                    copied.extend(files.get(&task).cloned());
+                }
+                _ => {}
+            }
+        }
+        copied
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Waits for a real process, which keeps real time.
+#[allow(clippy::disallowed_methods)]
+fn wait(length: Duration) {
+    std::thread::sleep(length);
+}
+
+fn kill_after(mut child: Child, length: Duration) -> bool {
+    wait(length);
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    running
+}
+
+#[tokio::test]
+async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
+    let seed: u64 =
+        std::env::var("DURABLE_KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let place = Place::new();
+    for n in 0..FILES {
+        let folder = place.path("source").join(format!("d{}", n % 40));
+        fs::create_dir_all(&folder).unwrap();
+        let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(FILE_BYTES).collect();
+        fs::write(folder.join(format!("f{n}")), bytes).unwrap();
+    }
+
+    // After each kill: what is recorded as copied, and how many copies had begun.
+    let mut checks = Vec::new();
+    let mut kills = 0;
+    while kills < KILLS {
+        let child = place.command().spawn().unwrap();
+        if kill_after(child, Duration::from_millis(random.u64(30..600))) {
+            kills += 1;
+        } else {
+            break;
+        }
+        checks.push((place.recorded().await, place.log().len()));
+    }
+    let last = place.command().output().unwrap();
+    assert!(last.status.success(), "{}", text(&last));
+
+    place.assert_same();
+    let out = text(&last);
+    let total = format!("{FILES} files, 200.0 MB ({} bytes)", FILES * FILE_BYTES);
+    assert!(out.contains(&total), "{out}");
+    assert!(kills >= 10, "it was done after {kills} kills: make the tree larger");
+    let log = place.log();
+    for (recorded, begun) in &checks {
+        let again: Vec<&String> =
+            log[*begun..].iter().filter(|file| recorded.contains(*file)).collect();
+        assert!(again.is_empty(), "copied again although recorded: {again:?}");
+    }
+    let most = checks.iter().map(|(recorded, _)| recorded.len()).max().unwrap_or(0);
+    assert!(most > 0, "no kill came after a recorded copy: the test shows nothing");
+    println!("{kills} kills, {} copies begun for {FILES} files, {most} recorded at the last", log.len());
+}
+
+#[test]
+fn odd_files_are_copied_or_reported_and_never_fatal() {
+    let place = Place::new();
+    let source = place.path("source");
+    fs::create_dir_all(source.join("empty/inner")).unwrap();
+    fs::write(source.join("zero"), "").unwrap();
+    fs::write(source.join("name with spaces and ünïcode"), "text").unwrap();
+    fs::write(source.join(OsStr::from_bytes(b"not-utf8-\xff\xfe")), "bytes").unwrap();
+    std::os::unix::fs::symlink("zero", source.join("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", source.join("dangling")).unwrap();
+    std::os::unix::fs::symlink("..", source.join("loop")).unwrap();
+    // A socket can be seen but not copied, whoever runs the test.
+    let _socket = std::os::unix::net::UnixListener::bind(source.join("socket")).unwrap();
+
+    let first = place.command().output().unwrap();
+    let out = text(&first);
+    assert!(first.status.success(), "{out}");
+    assert!(out.contains("3 files, 9 B (9 bytes), 2 directories, 3 links, 1 problems"), "{out}");
+    assert!(out.contains("not copied: socket"), "{out}");
+    fs::remove_file(source.join("socket")).unwrap();
+    place.assert_same();
+
+    // Again: a new backup of the same tree.
+    let second = place.command().output().unwrap();
+    assert!(text(&second).contains("starting backup-2"), "{}", text(&second));
+}
+
+#[test]
+fn wrong_directories_are_refused_before_anything_is_recorded() {
+    let place = Place::new();
+    let run = |source: &Path, destination: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_backup"))
+            .args([source, destination])
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        text(&output)
+    };
+    assert!(run(&place.path("missing"), &place.path("copy")).contains("is not a directory"));
+    let inside = place.path("source/inside");
+    assert!(run(&place.path("source"), &inside).contains("must not contain each other"));
+}
