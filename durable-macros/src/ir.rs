@@ -38,6 +38,8 @@ pub(crate) struct Body {
 pub(crate) struct Var {
     pub(crate) ident: Ident,
     pub(crate) mutable: bool,
+    /// What `let x: T;` says. A `let` with a value says it where it stands.
+    pub(crate) ty: Option<syn::Type>,
     /// Made by the compiler, for a value that is needed later in the same expression.
     pub(crate) temporary: bool,
 }
@@ -95,7 +97,7 @@ pub(crate) enum Node {
     /// `var = value`, for a temporary or a variable declared before.
     Assign { var: VarId, value: Fragment },
     /// `let var;`
-    Declare { var: VarId, ty: Option<syn::Type> },
+    Declare { var: VarId },
     /// Code that suspends in some of its branches.
     If { condition: Fragment, binds: Vec<VarId>, then: Seq, otherwise: Seq },
     /// The same with patterns.
@@ -138,10 +140,12 @@ pub(crate) enum Exit {
 #[derive(Debug, Clone)]
 pub(crate) struct Fragment {
     pub(crate) code: FragmentCode,
-    /// Variables from outside that it mentions.
+    /// Variables from outside that it reads before it has assigned them itself.
     pub(crate) uses: BTreeSet<VarId>,
-    /// Variables from outside that it assigns before it jumps.
+    /// Variables from outside that it assigns somewhere.
     pub(crate) assigns: BTreeSet<VarId>,
+    /// Variables from outside that it has assigned on every way to its end.
+    pub(crate) defines: BTreeSet<VarId>,
     /// Jumps out of it, in the order of their marks.
     pub(crate) jumps: Vec<Jump>,
     /// Whether it can return from the function.
@@ -163,6 +167,8 @@ pub(crate) struct Jump {
     pub(crate) target: BlockId,
     /// Names that the fragment itself has bound where the jump is.
     pub(crate) shadowed: BTreeSet<String>,
+    /// Variables that the fragment has assigned on every way to the jump.
+    pub(crate) defines: BTreeSet<VarId>,
 }
 
 impl Body {
@@ -277,7 +283,7 @@ impl Body {
             Node::Assign { var, value } => {
                 writeln!(out, "{pad}{} := {}", self.name(*var), self.fragment(value))
             }
-            Node::Declare { var, .. } => writeln!(out, "{pad}declare {}", self.name(*var)),
+            Node::Declare { var } => writeln!(out, "{pad}declare {}", self.name(*var)),
             Node::If { condition, then, otherwise, .. } => {
                 let _ = writeln!(out, "{pad}if {}", self.fragment(condition));
                 self.print_seq(then, depth + 1, out);

@@ -50,7 +50,7 @@ impl Liveness {
     fn before_node(&self, body: &Body, node: &Node, mut live: BTreeSet<VarId>) -> BTreeSet<VarId> {
         match node {
             Node::Begin(_) | Node::End(_) => {}
-            Node::Declare { var, .. } => {
+            Node::Declare { var } => {
                 live.remove(var);
             }
             Node::Code(fragment) => self.fragment(fragment, &mut live),
@@ -107,9 +107,12 @@ impl Liveness {
     }
 
     fn fragment(&self, fragment: &Fragment, live: &mut BTreeSet<VarId>) {
+        // What the fragment assigns on the way is not needed before it.
+        for var in &fragment.defines {
+            live.remove(var);
+        }
         for jump in &fragment.jumps {
-            // What the fragment assigns before the jump is not needed before the fragment.
-            live.extend(self.live_in(jump.target).difference(&fragment.assigns));
+            live.extend(self.live_in(jump.target).difference(&jump.defines));
         }
         live.extend(&fragment.uses);
     }

@@ -4,6 +4,7 @@
 
 mod control;
 mod expr;
+mod flow;
 mod names;
 pub(crate) mod scope;
 mod suspend;
@@ -14,7 +15,8 @@ use proc_macro2::{Ident, Span};
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 
-use self::scope::{JumpMarks, JumpTarget, Mentions, bindings, resolve};
+use self::flow::Flow;
+use self::scope::{JumpMarks, JumpTarget, bindings, resolve};
 pub(crate) use self::suspend::suspends;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
@@ -261,7 +263,7 @@ impl<'d> Lowering<'d> {
 
     fn bind_var(&mut self, ident: Ident, mutable: bool, temporary: bool) -> VarId {
         let id = VarId(self.body.vars.len());
-        self.body.vars.push(Var { ident, mutable, temporary });
+        self.body.vars.push(Var { ident, mutable, ty: None, temporary });
         if let Some(scope) = self.scopes.last_mut() {
             scope.vars.push(id);
         }
@@ -317,23 +319,25 @@ impl<'d> Lowering<'d> {
     }
 
     fn fragment(&mut self, mut code: FragmentCode) -> Fragment {
-        let mut mentions = Mentions::new(&self.body, &self.scopes);
-        match &code {
-            FragmentCode::Expr(expr) => mentions.visit_expr(expr),
-            FragmentCode::Stmt(stmt) => mentions.visit_stmt(stmt),
-        }
-        let (uses, returns) = (mentions.uses, mentions.returns);
         let mut marks = JumpMarks::new(&self.targets, &mut self.next_mark);
         match &mut code {
             FragmentCode::Expr(expr) => marks.visit_expr_mut(expr),
             FragmentCode::Stmt(stmt) => marks.visit_stmt_mut(stmt),
         }
-        let JumpMarks { jumps, assigned, .. } = marks;
-        let assigns = assigned
-            .iter()
-            .filter_map(|name| resolve(&self.body, &self.scopes, &Ident::new(name, Span::mixed_site())))
-            .collect();
-        Fragment { code, uses, assigns, jumps, returns }
+        let mut jumps = marks.jumps;
+        let marks = jumps.iter().map(|jump| &jump.mark).collect();
+        let mut flow = Flow::new(&self.body, &self.scopes, marks);
+        match &code {
+            FragmentCode::Expr(expr) => flow.visit_expr(expr),
+            FragmentCode::Stmt(stmt) => flow.visit_stmt(stmt),
+        }
+        let defines = flow.defines();
+        let Flow { uses, assigns, returns, mut at_jumps, .. } = flow;
+        for jump in &mut jumps {
+            // A jump that is not reached by any way needs nothing.
+            jump.defines = at_jumps.remove(&jump.mark.to_string()).unwrap_or_default();
+        }
+        Fragment { code, uses, assigns, defines, jumps, returns }
     }
 
     // --- statements -----------------------------------------------------------------------------
@@ -544,14 +548,13 @@ fn renumber_seq(seq: &mut Seq, renumber: &impl Fn(&mut BlockId)) {
 
 /// Whether the statements end with one that visibly does not come back.
 fn ends_with_divergence(stmts: &[syn::Stmt]) -> bool {
-    const DIVERGING: [&str; 5] = ["panic", "unreachable", "todo", "unimplemented", "bail"];
     match stmts.last() {
         Some(syn::Stmt::Macro(mac)) => mac
             .mac
             .path
             .segments
             .last()
-            .is_some_and(|segment| DIVERGING.iter().any(|name| segment.ident == name)),
+            .is_some_and(|segment| flow::DIVERGING.iter().any(|name| segment.ident == name)),
         Some(syn::Stmt::Expr(syn::Expr::Loop(_), _)) => true,
         _ => false,
     }

@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// Starts the orchestration of this registered name. `arguments` is the array of its
-    /// arguments; anything else is taken as its only argument.
+    /// arguments, or `null` for none; anything else is taken as its only argument.
     ///
     /// ```no_run
     /// # async fn example(client: durable::Client) -> Result<(), durable::ClientError> {

@@ -33,7 +33,7 @@ pub struct SystemClock;
 
 /// The longest single sleep of the [`SystemClock`]: after it the wall clock is read again, so that
 /// a clock that was set is noticed.
-const MAX_SLEEP: Duration = Duration::from_secs(60);
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // This is the place.
@@ -224,7 +224,7 @@ impl Clock for VirtualClock {
         Box::pin(async move {
             if woken.await.is_err() {
                 // The clock is gone, and with it all time.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         })
     }
@@ -260,7 +260,7 @@ mod tests {
     async fn driving_passes_the_time_that_a_future_sleeps() {
         let clock = VirtualClock::new();
         let start = clock.now();
-        let until = start + Duration::from_secs(3600);
+        let until = start + Duration::from_hours(1);
         clock.drive(clock.sleep_until(until)).await;
         assert_eq!(clock.now(), until);
     }

@@ -11,9 +11,9 @@ use crate::codec;
 use crate::json::Json;
 
 /// The longest source chain that is kept, in errors.
-pub const MAX_SOURCES: usize = 32;
+pub(crate) const MAX_SOURCES: usize = 32;
 /// The longest message that is kept of one error, in bytes. Longer ones are cut, and say so.
-pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// An error as it is saved: its type, its message, and the chain of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,11 @@ pub enum TaskErrorKind {
 /// Converts into the usual error types with `?`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "SavedTaskError")]
-pub struct TaskError {
+pub struct TaskError(Box<Details>);
+
+/// Boxed, so that the `Result`s of calls stay small.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Details {
     kind: TaskErrorKind,
     task: String,
     failure: Failure,
@@ -150,7 +154,8 @@ impl From<SavedTaskError> for TaskError {
 impl TaskError {
     /// A failure of the call named `task`.
     pub fn new(kind: TaskErrorKind, task: impl Into<String>, failure: Failure) -> Self {
-        Self { kind, task: task.into(), source: Chain::of(&failure.sources), failure }
+        let source = Chain::of(&failure.sources);
+        Self(Box::new(Details { kind, task: task.into(), failure, source }))
     }
 
     pub(crate) fn of_task(failure: TaskFailure, task: &str) -> Self {
@@ -159,36 +164,37 @@ impl TaskError {
 
     /// Why there is no result.
     pub fn kind(&self) -> TaskErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The name of the function, operation or event that was awaited.
     pub fn task(&self) -> &str {
-        &self.task
+        &self.0.task
     }
 
     /// What the callee said: type, message, sources.
     pub fn failure(&self) -> &Failure {
-        &self.failure
+        &self.0.failure
     }
 
     /// Whether the time allowed by `.timeout(..)` was over.
     pub fn is_timeout(&self) -> bool {
-        self.kind == TaskErrorKind::TimedOut
+        self.0.kind == TaskErrorKind::TimedOut
     }
 
     /// The error value that the callee returned, if its type was serialisable and is `E`.
     pub fn downcast<E: DeserializeOwned>(&self) -> Option<E> {
-        if self.failure.error_type != std::any::type_name::<E>() {
+        let failure = self.failure();
+        if failure.error_type != std::any::type_name::<E>() {
             return None;
         }
-        self.failure.payload.as_deref().and_then(|payload| codec::decode(payload).ok())
+        failure.payload.as_deref().and_then(|payload| codec::decode(payload).ok())
     }
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
+        let what = match self.0.kind {
             TaskErrorKind::Failed => "failed",
             TaskErrorKind::Panicked => "panicked",
             TaskErrorKind::TimedOut => "timed out",
@@ -199,13 +205,13 @@ impl fmt::Display for TaskError {
             TaskErrorKind::WorkerLost => "lost its worker too often",
             TaskErrorKind::Refused => "was refused",
         };
-        write!(f, "`{}` {what}: {}", self.task, self.failure.message)
+        write!(f, "`{}` {what}: {}", self.task(), self.failure().message)
     }
 }
 
 impl Error for TaskError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -20,6 +20,8 @@ mod program;
 mod registry;
 mod task;
 mod telemetry;
+#[doc(hidden)]
+pub mod testing;
 mod turn;
 mod waiters;
 mod worker;

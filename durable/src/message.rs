@@ -15,7 +15,7 @@ pub struct TaskId(pub i64);
 /// The body of a stored message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Body {
+pub(crate) enum Body {
     /// Run the first turn of the orchestration. Its input is in the instance's row.
     Start {
         /// The start request; it is the one in the row unless the id was taken by another start.
@@ -67,7 +67,7 @@ pub enum Body {
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ReplyTo {
+pub(crate) enum ReplyTo {
     /// A task of an orchestration.
     Task {
         /// The id of the orchestration.
@@ -86,7 +86,7 @@ pub enum ReplyTo {
 
 impl Body {
     /// The message as stored text.
-    pub fn to_payload(&self) -> durable_store::Payload {
+    pub(crate) fn to_payload(&self) -> durable_store::Payload {
         // Every part is text, a number or checked JSON, so writing into memory cannot fail; an
         // empty body would be reported by the reader as malformed.
         serde_json::to_string(self).unwrap_or_default().into()
@@ -94,6 +94,6 @@ impl Body {
 }
 
 /// The stored id of an entity: `@name@key`, with the name in lower case as the original has it.
-pub fn entity_id(name: &str, key: &str) -> String {
+pub(crate) fn entity_id(name: &str, key: &str) -> String {
     format!("@{}@{key}", name.to_lowercase())
 }

@@ -22,6 +22,6 @@ mod tests {
     #[test]
     fn the_partition_of_an_id_never_changes() {
         let of = |id| partition_of(id, 1024).0;
-        assert_eq!([of(""), of("order-42"), of("@counter@clicks")], [0, 0, 0]);
+        assert_eq!([of(""), of("order-42"), of("@counter@clicks")], [812, 772, 863]);
     }
 }

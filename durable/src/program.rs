@@ -329,13 +329,12 @@ pub trait States: Copy + Send + Sync + 'static {
 }
 
 /// The parts of a compiled orchestrator. The functions capture nothing.
-#[doc(hidden)]
-pub struct Definition<S, F, I, R> {
-    pub graph: &'static StateGraph,
-    pub frame: fn(Option<I>) -> F,
-    pub step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> R,
-    pub slots: fn(&mut F, &mut Slots<'_>),
-    pub finish: fn(R) -> Option<Result<Json, TaskFailure>>,
+struct Definition<S, F, I, R> {
+    graph: &'static StateGraph,
+    frame: fn(Option<I>) -> F,
+    step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> R,
+    slots: fn(&mut F, &mut Slots<'_>),
+    finish: fn(R) -> Option<Result<Json, TaskFailure>>,
 }
 
 impl<S, F, I, R> Clone for Definition<S, F, I, R> {

@@ -21,10 +21,11 @@ pub(crate) async fn store_call<T>(
     let span = tracing::debug_span!(STORE, operation);
     let result = call.instrument(span).await;
     if let Err(error) = &result {
-        match error.kind() {
-            // Part of ordinary life among several workers.
-            StoreErrorKind::LeaseLost => tracing::info!(operation, %error, "lease lost"),
-            _ => tracing::warn!(operation, %error, kind = ?error.kind(), "store call failed"),
+        // A lost lease is part of ordinary life among several workers.
+        if error.kind() == StoreErrorKind::LeaseLost {
+            tracing::info!(operation, %error, "lease lost");
+        } else {
+            tracing::warn!(operation, %error, kind = ?error.kind(), "store call failed");
         }
     }
     result

@@ -93,6 +93,11 @@ impl Waiters {
         }
     }
 
+    /// Nobody will ever answer: whoever asked is told that.
+    pub(crate) fn forget(&self, request: &str) {
+        self.lock().answers.remove(request);
+    }
+
     /// What to ask the store about, or `None` if nobody waits, in which case polling has ended.
     fn open(&self, is_told: impl Fn(PartitionId) -> bool) -> Option<(Vec<String>, Vec<String>)> {
         let mut state = self.lock();

@@ -136,6 +136,7 @@ impl fmt::Debug for WorkerBuilder {
 
 impl WorkerBuilder {
     /// Registers an annotated orchestrator.
+    #[allow(clippy::needless_pass_by_value)] // It is named, not called.
     pub fn orchestrator<M, F>(mut self, function: F) -> Self
     where
         F: CallFn<M>,
@@ -147,6 +148,7 @@ impl WorkerBuilder {
     }
 
     /// Registers an annotated activity.
+    #[allow(clippy::needless_pass_by_value)] // It is named, not called.
     pub fn activity<M, F>(mut self, function: F) -> Self
     where
         F: CallFn<M>,

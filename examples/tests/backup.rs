@@ -12,7 +12,7 @@ use std::time::Duration;
 use durable::store::SqliteStore;
 use durable::{Client, HistoryEvent};
 
-const FILES: usize = 2_000;
+const FILES: usize = 3_000;
 const FILE_BYTES: usize = 100_000;
 const KILLS: usize = 12;
 
@@ -117,7 +117,7 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
     let mut kills = 0;
     while kills < KILLS {
         let child = place.command().spawn().unwrap();
-        if kill_after(child, Duration::from_millis(random.u64(30..600))) {
+        if kill_after(child, Duration::from_millis(random.u64(20..150))) {
             kills += 1;
         } else {
             break;
@@ -129,7 +129,7 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
 
     place.assert_same();
     let out = text(&last);
-    let total = format!("{FILES} files, 200.0 MB ({} bytes)", FILES * FILE_BYTES);
+    let total = format!("{FILES} files, {} ({} bytes)", examples::bytes((FILES * FILE_BYTES) as u64), FILES * FILE_BYTES);
     assert!(out.contains(&total), "{out}");
     assert!(kills >= 10, "it was done after {kills} kills: make the tree larger");
     let log = place.log();

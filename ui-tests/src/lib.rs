@@ -1,1 +1,3 @@
-//! Nothing to use: the tests are in `tests`.
+//! Support for the tests in `tests`; nothing here is for users.
+
+pub mod differential;

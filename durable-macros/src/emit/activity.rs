@@ -37,7 +37,7 @@ fn original_body(item: &FunctionItem) -> TokenStream {
     let (vis, block) = (&item.vis, &item.body);
     quote! {
         #(#attrs)*
-        #[allow(clippy::unused_async, clippy::unused_async_trait_impl)]
+        #[allow(dead_code, clippy::unused_async)]
         #vis #sig #block
     }
 }
@@ -203,7 +203,7 @@ fn trait_body(method: &FunctionItem) -> TokenStream {
     let (sig, block) = (&method.sig, &method.body);
     quote! {
         #(#attrs)*
-        #[allow(clippy::unused_async, clippy::unused_async_trait_impl)]
+        #[allow(clippy::unused_async)]
         #sig #block
     }
 }

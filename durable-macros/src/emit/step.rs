@@ -177,10 +177,10 @@ impl<'a> BlockEmitter<'a> {
     /// Makes a variable from before the block a local of it.
     fn bind(&self, var: VarId) -> TokenStream {
         let Some(slot) = self.machine.slot(var) else {
-            return self.declare(var, None);
+            return self.declare(var);
         };
         if !self.machine.liveness.live_in(self.id).contains(&var) {
-            return self.declare(var, None);
+            return self.declare(var);
         }
         let info = self.machine.body.var(var);
         let ident = &info.ident;
@@ -188,11 +188,11 @@ impl<'a> BlockEmitter<'a> {
         quote!(#[allow(unused_mut)] let #mutable #ident = ::durable::__private::take(&mut #slot);)
     }
 
-    fn declare(&self, var: VarId, ty: Option<&syn::Type>) -> TokenStream {
+    fn declare(&self, var: VarId) -> TokenStream {
         let info = self.machine.body.var(var);
         let ident = &info.ident;
         let mutable = info.mutable.then(|| Ident::new("mut", Span::call_site()));
-        let ty = ty.map(|ty| quote!(: #ty));
+        let ty = info.ty.as_ref().map(|ty| quote!(: #ty));
         quote!(#[allow(unused_mut)] let #mutable #ident #ty;)
     }
 
@@ -264,9 +264,13 @@ impl<'a> BlockEmitter<'a> {
                 let ident = &self.machine.body.var(*var).ident;
                 self.wrap(&quote!(#ident = #code;), pending)
             }
-            Node::Declare { var, ty } => {
+            Node::Declare { var } => {
+                // Where nothing gives it a value its type would not be known.
+                if !self.here.contains(var) {
+                    return (TokenStream::new(), Vec::new());
+                }
                 self.note(&[*var]);
-                (self.declare(*var, ty.as_ref()), Vec::new())
+                (self.declare(*var), Vec::new())
             }
             Node::If { condition, binds, then, otherwise } => {
                 let (condition, mut pending) = self.fragment(condition);
@@ -492,7 +496,7 @@ fn fragment_span(fragment: &Fragment) -> Span {
     }
 }
 
-/// The variables that the block's code mentions, binds or assigns.
+/// The variables that the block's code mentions, binds or assigns, and not just declares.
 fn mentioned(block: &Block) -> HashSet<VarId> {
     let mut vars = HashSet::new();
     walk(&block.code, &mut |node| {
@@ -502,7 +506,7 @@ fn mentioned(block: &Block) -> HashSet<VarId> {
         }
         match node {
             Node::Let(binding) => vars.extend(&binding.binds),
-            Node::Assign { var, .. } | Node::Declare { var, .. } => {
+            Node::Assign { var, .. } => {
                 vars.insert(*var);
             }
             Node::If { binds, .. } => vars.extend(binds),

@@ -18,8 +18,11 @@ impl Lowering<'_> {
             pat => (pat.clone(), None),
         };
         let Some(init) = &local.init else {
+            let named = matches!(pat, syn::Pat::Ident(_));
             for var in self.bind_pat(&pat) {
-                self.push(Node::Declare { var, ty: ty.clone() });
+                // The type of a pattern is not that of the variables in it.
+                self.body.vars[var.0].ty = ty.clone().filter(|_| named);
+                self.push(Node::Declare { var });
             }
             return;
         };

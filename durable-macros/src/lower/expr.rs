@@ -61,7 +61,7 @@ impl Lowering<'_> {
 
     fn value_of_loop(&mut self, repeat: &syn::ExprLoop, dest: Dest) {
         let var = self.temporary("value", false);
-        self.push(Node::Declare { var, ty: None });
+        self.push(Node::Declare { var });
         self.loop_expr(repeat, Dest::Var(var));
         let value = self.var_expr(var);
         self.value_into(value, dest);
@@ -153,7 +153,7 @@ impl Lowering<'_> {
             | Expr::Range(_) => self.operands_expr(expr),
             Expr::If(_) | Expr::Match(_) | Expr::Block(_) | Expr::Loop(_) => {
                 let var = self.temporary("value", false);
-                self.push(Node::Declare { var, ty: None });
+                self.push(Node::Declare { var });
                 self.expr_into(expr, Dest::Var(var));
                 self.var_expr(var)
             }
@@ -325,7 +325,7 @@ impl Lowering<'_> {
             _ => syn::parse_quote!(true),
         };
         let var = self.temporary("value", false);
-        self.push(Node::Declare { var, ty: None });
+        self.push(Node::Declare { var });
         let condition = match e.op {
             syn::BinOp::And(_) => left,
             _ => syn::parse_quote!(!(#left)),

@@ -1,9 +1,8 @@
-//! Names: which variable a name means where it stands, which variables a piece of code mentions,
-//! and which jumps leave it.
+//! Names: which variable a name means where it stands, and which jumps leave a piece of code.
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span};
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 
@@ -54,186 +53,6 @@ pub(crate) fn resolve(body: &Body, scopes: &[Scope], name: &Ident) -> Option<Var
         .find(|var| body.var(*var).ident == *name)
 }
 
-/// What a piece of code mentions.
-pub(crate) struct Mentions<'a> {
-    body: &'a Body,
-    scopes: &'a [Scope],
-    /// Names bound inside the code itself, innermost last.
-    local: Vec<BTreeSet<String>>,
-    pub(crate) uses: BTreeSet<VarId>,
-    pub(crate) returns: bool,
-    in_closure: usize,
-}
-
-impl<'a> Mentions<'a> {
-    pub(crate) fn new(body: &'a Body, scopes: &'a [Scope]) -> Self {
-        Self {
-            body,
-            scopes,
-            local: vec![BTreeSet::new()],
-            uses: BTreeSet::new(),
-            returns: false,
-            in_closure: 0,
-        }
-    }
-
-    fn mention(&mut self, ident: &Ident) {
-        if self.local.iter().any(|names| names.contains(&ident.to_string())) {
-            return;
-        }
-        if let Some(var) = resolve(self.body, self.scopes, ident) {
-            self.uses.insert(var);
-        }
-    }
-
-    fn bind(&mut self, pat: &syn::Pat) {
-        if let Some(names) = self.local.last_mut() {
-            names.extend(bindings(pat).into_iter().map(|binding| binding.ident.to_string()));
-        }
-    }
-
-    fn scoped(&mut self, f: impl FnOnce(&mut Self)) {
-        self.local.push(BTreeSet::new());
-        f(self);
-        self.local.pop();
-    }
-
-    /// Opaque tokens mention every name in them, those captured by format strings included.
-    fn tokens(&mut self, tokens: &TokenStream) {
-        for token in tokens.clone() {
-            match token {
-                TokenTree::Ident(ident) => self.mention(&ident),
-                TokenTree::Group(group) => self.tokens(&group.stream()),
-                TokenTree::Literal(literal) => {
-                    for name in captured_names(&literal.to_string()) {
-                        self.mention(&Ident::new(&name, Span::call_site()));
-                    }
-                }
-                TokenTree::Punct(_) => {}
-            }
-        }
-    }
-}
-
-/// The names in `{name}` and `{name:..}` of a string literal, and in `{:name$}`.
-fn captured_names(literal: &str) -> Vec<String> {
-    if !literal.contains('"') {
-        return Vec::new();
-    }
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let mut names = Vec::new();
-    let mut inside = 0_usize;
-    let mut word = String::new();
-    for c in literal.chars() {
-        if is_name(c) && inside > 0 {
-            word.push(c);
-            continue;
-        }
-        if word.starts_with(|c: char| c.is_alphabetic() || c == '_')
-            && syn::parse_str::<Ident>(&word).is_ok()
-        {
-            names.push(std::mem::take(&mut word));
-        }
-        word.clear();
-        match c {
-            '{' => inside += 1,
-            '}' => inside = inside.saturating_sub(1),
-            _ => {}
-        }
-    }
-    names
-}
-
-impl<'ast> Visit<'ast> for Mentions<'_> {
-    fn visit_expr_path(&mut self, expr: &'ast syn::ExprPath) {
-        if expr.qself.is_none()
-            && let Some(ident) = expr.path.get_ident()
-        {
-            self.mention(ident);
-        }
-        visit::visit_expr_path(self, expr);
-    }
-
-    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        self.tokens(&mac.tokens);
-    }
-
-    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
-        self.in_closure += 1;
-        self.scoped(|this| {
-            for input in &closure.inputs {
-                this.bind(input);
-            }
-            visit::visit_expr_closure(this, closure);
-        });
-        self.in_closure -= 1;
-    }
-
-    fn visit_expr_return(&mut self, expr: &'ast syn::ExprReturn) {
-        self.returns |= self.in_closure == 0;
-        visit::visit_expr_return(self, expr);
-    }
-
-    fn visit_expr_try(&mut self, expr: &'ast syn::ExprTry) {
-        self.returns |= self.in_closure == 0;
-        visit::visit_expr_try(self, expr);
-    }
-
-    fn visit_block(&mut self, block: &'ast syn::Block) {
-        self.scoped(|this| visit::visit_block(this, block));
-    }
-
-    fn visit_local(&mut self, local: &'ast syn::Local) {
-        if let Some(init) = &local.init {
-            self.visit_expr(&init.expr);
-            if let Some((_, otherwise)) = &init.diverge {
-                self.visit_expr(otherwise);
-            }
-        }
-        self.visit_pat(&local.pat);
-        self.bind(&local.pat);
-    }
-
-    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
-        self.scoped(|this| {
-            this.bind(&arm.pat);
-            visit::visit_arm(this, arm);
-        });
-    }
-
-    fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
-        self.visit_expr(&expr.expr);
-        self.visit_pat(&expr.pat);
-        self.bind(&expr.pat);
-    }
-
-    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
-        self.scoped(|this| {
-            this.visit_expr(&expr.cond);
-            this.visit_block(&expr.then_branch);
-        });
-        if let Some((_, otherwise)) = &expr.else_branch {
-            self.visit_expr(otherwise);
-        }
-    }
-
-    fn visit_expr_while(&mut self, expr: &'ast syn::ExprWhile) {
-        self.scoped(|this| visit::visit_expr_while(this, expr));
-    }
-
-    fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
-        self.visit_expr(&expr.expr);
-        self.scoped(|this| {
-            this.bind(&expr.pat);
-            this.visit_block(&expr.body);
-        });
-    }
-
-    fn visit_item(&mut self, _: &'ast syn::Item) {
-        // Items see no variables.
-    }
-}
-
 /// A lowered loop or block that can be left or continued by a jump.
 #[derive(Debug, Clone)]
 pub(crate) struct JumpTarget {
@@ -267,7 +86,6 @@ pub(crate) struct JumpMarks<'a> {
     labels: Vec<String>,
     local: Vec<BTreeSet<String>>,
     pub(crate) jumps: Vec<Jump>,
-    pub(crate) assigned: BTreeSet<String>,
 }
 
 impl<'a> JumpMarks<'a> {
@@ -278,7 +96,6 @@ impl<'a> JumpMarks<'a> {
             labels: Vec::new(),
             local: vec![BTreeSet::new()],
             jumps: Vec::new(),
-            assigned: BTreeSet::new(),
         }
     }
 
@@ -293,7 +110,7 @@ impl<'a> JumpMarks<'a> {
         let mark = Ident::new(&format!("__jump{}", self.next_mark), Span::mixed_site());
         *self.next_mark += 1;
         let shadowed = self.local.iter().flatten().cloned().collect();
-        self.jumps.push(Jump { mark: mark.clone(), target, shadowed });
+        self.jumps.push(Jump { mark: mark.clone(), target, shadowed, defines: BTreeSet::new() });
         syn::parse_quote!(#mark)
     }
 
@@ -330,12 +147,10 @@ impl VisitMut for JumpMarks<'_> {
                 let mark = self.mark(exit);
                 *expr = match (value, variable) {
                     (Some(value), Some(variable)) => {
-                        self.assigned.insert(variable.to_string());
                         syn::parse_quote!({ #variable = #value; #mark })
                     }
                     (Some(value), None) => syn::parse_quote!({ let _ = #value; #mark }),
                     (None, Some(variable)) => {
-                        self.assigned.insert(variable.to_string());
                         syn::parse_quote!({ #variable = (); #mark })
                     }
                     (None, None) => mark,
@@ -391,14 +206,12 @@ impl VisitMut for JumpMarks<'_> {
                     labels: std::mem::take(&mut self.labels),
                     local: std::mem::take(&mut self.local),
                     jumps: std::mem::take(&mut self.jumps),
-                    assigned: std::mem::take(&mut self.assigned),
                 };
                 visit_mut::visit_expr_block_mut(&mut inner, expr);
-                let JumpMarks { labels, local, jumps, assigned, .. } = inner;
+                let JumpMarks { labels, local, jumps, .. } = inner;
                 self.labels = labels;
                 self.local = local;
                 self.jumps = jumps;
-                self.assigned = assigned;
             }
             None => visit_mut::visit_expr_block_mut(self, expr),
         }
@@ -442,17 +255,4 @@ impl VisitMut for JumpMarks<'_> {
     fn visit_expr_async_mut(&mut self, _: &mut syn::ExprAsync) {}
 
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::captured_names;
-
-    #[test]
-    fn names_in_format_strings_are_found() {
-        assert_eq!(captured_names(r#""{a} and {b:?} {0} {{c}} {d:>width$}""#), [
-            "a", "b", "c", "d", "width"
-        ]);
-        assert_eq!(captured_names("'x'"), Vec::<String>::new());
-    }
 }

@@ -113,10 +113,11 @@ impl<T> Handle<T> {
         value: P,
     ) -> Result<(), ClientError> {
         let name = name.event_name();
-        let value = crate::task::encode_input(&value)
+        let encoded = crate::task::encode_input(&value)
             .map_err(|failure| ClientError::invalid_arguments(&name, &failure))?;
-        // The value is not kept across the await, so it need not be `Send`.
-        self.send(Body::Event { name, value }).await
+        // It is not kept across the await, so it need not be `Send`.
+        drop(value);
+        self.send(Body::Event { name, value: encoded }).await
     }
 
     /// Ends the instance from outside, in its next turn. Running activities get their
@@ -189,16 +190,15 @@ impl<T: DeserializeOwned> Handle<T> {
     /// [`ClientError::Result`] if its result is not a `T`, [`ClientError::NotFound`] if there is
     /// no such instance.
     pub async fn result(&self) -> Result<T, ClientError> {
-        match self.wait(Status::is_terminal).await? {
-            News::Ended(Status::Completed, Some(output)) => self.decode(output),
-            // It may have been restarted meanwhile, so the row has the last word.
-            _ => {
-                let record = self.record().await?;
-                match failure(&record) {
-                    Some(error) => Err(error.into()),
-                    None => self.decode(record.output.unwrap_or_else(|| "null".into())),
-                }
-            }
+        let news = self.wait(Status::is_terminal).await?;
+        if let News::Ended(Status::Completed, Some(output)) = news {
+            return self.decode(output);
+        }
+        // The row says under which name it failed.
+        let record = self.record().await?;
+        match failure(&record) {
+            Some(error) => Err(error.into()),
+            None => self.decode(record.output.unwrap_or_else(|| "null".into())),
         }
     }
 

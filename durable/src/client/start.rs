@@ -4,6 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use durable_store::{Accepted, Condition, Envelope, InstanceKind, InstanceNo, Message, NewInstance};
+use serde_json::Value;
 
 use super::{Client, ClientError, Handle, check_instance_id};
 use crate::json::Json;
@@ -70,11 +71,11 @@ pub struct StartByName {
     name: String,
     version: String,
     id: Option<String>,
-    arguments: serde_json::Value,
+    arguments: Value,
 }
 
 impl StartByName {
-    pub(super) fn new(client: Client, name: String, arguments: serde_json::Value) -> Self {
+    pub(super) fn new(client: Client, name: String, arguments: Value) -> Self {
         Self { client, name, version: String::new(), id: None, arguments }
     }
 
@@ -90,11 +91,13 @@ impl StartByName {
         self
     }
 
-    async fn send(self) -> Result<Handle<serde_json::Value>, ClientError> {
+    async fn send(self) -> Result<Handle<Value>, ClientError> {
         let Self { client, name, version, id, arguments } = self;
         let arguments = match arguments {
-            serde_json::Value::Array(_) => arguments,
-            only => serde_json::Value::Array(vec![only]),
+            // No arguments are saved as `null`.
+            Value::Array(none) if none.is_empty() => Value::Null,
+            Value::Array(_) | Value::Null => arguments,
+            only => Value::Array(vec![only]),
         };
         // It is JSON already: encoding it would decorate it once more.
         let input = Json::from_text(arguments.to_string());
@@ -106,7 +109,7 @@ impl StartByName {
 }
 
 impl IntoFuture for StartByName {
-    type Output = Result<Handle<serde_json::Value>, ClientError>;
+    type Output = Result<Handle<Value>, ClientError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -29,7 +29,7 @@ pub struct InstanceStatus {
     pub blocked: Option<String>,
     /// What it last said about itself.
     pub custom_status: Option<Json>,
-    /// The arguments, as an array; `null` for an entity.
+    /// The arguments, as an array, or `null` for none.
     pub input: Json,
     /// The result, if it completed.
     pub output: Option<Json>,

@@ -359,14 +359,16 @@ pub(super) struct Unresolved {
 }
 
 impl Unresolved {
-    pub(super) fn of(parts: Vec<Part>) -> Self {
-        let mut unresolved = Self::default();
-        for part in parts {
-            unresolved.consumed.extend(part.consume);
-            unresolved.answers.extend(part.answers);
-            unresolved.touched.extend(part.instance.map(|(id, _)| id));
+    /// What a commit of these parts would leave.
+    pub(super) fn of(parts: &[Part]) -> Self {
+        let answers: Vec<Answer> = parts.iter().flat_map(|part| &part.answers).cloned().collect();
+        // They only serve to find out about the answers.
+        let consumed = parts.iter().filter(|_| !answers.is_empty()).flat_map(|p| &p.consume);
+        Self {
+            consumed: consumed.cloned().collect(),
+            touched: parts.iter().flat_map(|p| &p.instance).map(|(id, _)| id.clone()).collect(),
+            answers,
         }
-        unresolved
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use durable_store::{Lease, PartitionId, StoreError, Timestamp};
+use durable_store::{Lease, PartitionId, StoreError, Timestamp, limits};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,9 @@ use crate::connection::Connection;
 use crate::telemetry::store_call;
 
 /// How often free partitions are looked for, while other workers hold some.
-const ACQUIRE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+const ACQUIRE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the store is told to forget what is over.
+const CLEAN_INTERVAL: Duration = Duration::from_mins(10);
 /// A lease is renewed when so much of it is over.
 const RENEW_DIVISOR: u32 = 3;
 /// Added to the worker's identity while it looks for free partitions.
@@ -31,6 +34,16 @@ struct Held {
     stop: CancellationToken,
 }
 
+/// Commits of a partition whose outcome is not known. Who takes the partition next finds out, so
+/// it must be this worker, with nobody between.
+struct Doubt {
+    /// The last epoch that was this worker's.
+    epoch: i64,
+    /// When those who wait for an answer are told that there will be none.
+    until: Timestamp,
+    commits: Vec<Unresolved>,
+}
+
 /// The leases of one worker, and the tasks that run under them.
 pub(super) struct Leases {
     shared: Arc<Shared>,
@@ -42,12 +55,13 @@ pub(super) struct Leases {
     by_task: HashMap<Id, Lease>,
     /// Leases of partitions that were left, to be given back.
     returned: Vec<Lease>,
-    /// Commits in doubt, for the next time that the partition is taken.
-    unresolved: HashMap<PartitionId, Vec<Unresolved>>,
+    /// Commits in doubt.
+    doubts: HashMap<PartitionId, Doubt>,
     /// Partitions that were left in a row without a commit between.
     failures: u32,
     next_acquire: Timestamp,
     next_renew: Timestamp,
+    next_clean: Timestamp,
 }
 
 impl Leases {
@@ -60,10 +74,11 @@ impl Leases {
             tasks: JoinSet::new(),
             by_task: HashMap::new(),
             returned: Vec::new(),
-            unresolved: HashMap::new(),
+            doubts: HashMap::new(),
             failures: 0,
             next_acquire: Timestamp::MIN,
             next_renew: Timestamp::MIN,
+            next_clean: Timestamp::MIN,
         }
     }
 
@@ -103,8 +118,9 @@ impl Leases {
 
     async fn work(&mut self) {
         let draining = self.shared.draining.clone();
+        self.next_clean = self.now() + CLEAN_INTERVAL;
         loop {
-            let next = self.next_renew.min(self.next_acquire_at());
+            let next = self.next_renew.min(self.next_acquire_at()).min(self.next_clean);
             let sleep = self.connection().clock.sleep_until(next);
             tokio::select! {
                 biased;
@@ -115,6 +131,8 @@ impl Leases {
             self.give_back().await;
             self.renew_if_due().await;
             self.acquire_if_due().await;
+            self.clean_if_due().await;
+            self.give_up_answers();
         }
     }
 
@@ -146,7 +164,7 @@ impl Leases {
         self.begin(leases);
     }
 
-    async fn acquire_free(&self) -> Result<Vec<Lease>, StoreError> {
+    async fn acquire_free(&mut self) -> Result<Vec<Lease>, StoreError> {
         if self.held.is_empty() {
             return self.acquire(&self.worker_id(), self.shared.partitions).await;
         }
@@ -156,6 +174,13 @@ impl Leases {
         let free = self.acquire(&scout, limit).await?;
         if free.is_empty() {
             return Ok(free);
+        }
+        for lease in &free {
+            if let Some(doubt) = self.doubts.get_mut(&lease.partition)
+                && doubt.epoch + 1 == lease.epoch
+            {
+                doubt.epoch = lease.epoch;
+            }
         }
         let store = &self.connection().store;
         store_call("release_leases", store.release_leases(&free)).await?;
@@ -173,7 +198,7 @@ impl Leases {
             let stop = self.stopped.child_token();
             let wake = Arc::new(Notify::new());
             self.wakes().insert(partition, Arc::clone(&wake));
-            let unresolved = self.unresolved.remove(&partition).unwrap_or_default();
+            let unresolved = self.take_doubts(&lease);
             let task =
                 Partition::new(Arc::clone(&self.shared), lease.clone(), wake, stop.clone());
             let handle = self.tasks.spawn(task.run(unresolved));
@@ -198,7 +223,7 @@ impl Leases {
 
     /// The task of a partition has ended.
     fn left(&mut self, exit: Result<(Id, Exit), JoinError>) {
-        let (id, exit) = match exit {
+        let (id, mut exit) = match exit {
             Ok((id, exit)) => (id, exit),
             Err(error) => {
                 if error.is_panic() {
@@ -209,6 +234,14 @@ impl Leases {
         };
         let Some(lease) = self.by_task.remove(&id) else { return };
         let partition = lease.partition;
+        if let Exit::Stopped(Some(commit)) | Exit::Failed { unresolved: Some(commit), .. } =
+            &mut exit
+        {
+            let (epoch, until) = (lease.epoch, self.expiry());
+            let doubt = Doubt { epoch, until, commits: Vec::new() };
+            let doubt = self.doubts.entry(partition).or_insert(doubt);
+            doubt.commits.push(std::mem::take(commit));
+        }
         let is_current =
             self.held.get(&partition).is_some_and(|held| held.lease.epoch == lease.epoch);
         if !is_current {
@@ -216,20 +249,63 @@ impl Leases {
         }
         self.stop(partition);
         match exit {
-            Exit::Stopped | Exit::Lost => {}
+            Exit::Stopped(_) | Exit::Lost => {}
             Exit::Drained => self.returned.push(lease),
-            Exit::Failed { unresolved, progress } => {
-                self.unresolved.entry(partition).or_default().extend(unresolved);
+            Exit::Failed { progress, .. } => {
                 self.returned.push(lease);
                 self.failures = if progress { 0 } else { self.failures + 1 };
                 // The first time it may be a matter of chance; after that it takes its time.
                 let delay = match self.failures {
-                    0 => std::time::Duration::ZERO,
+                    0 => Duration::ZERO,
                     failures => backoff::delay(failures),
                 };
                 self.next_acquire = self.now() + delay;
             }
         }
+    }
+
+    /// Who waits for an answer that only a commit in doubt could have given is told after a while,
+    /// if the partition has not come back to tell.
+    fn give_up_answers(&mut self) {
+        let now = self.now();
+        let connection = &self.shared.connection;
+        self.doubts.retain(|_, doubt| {
+            let waits = doubt.until > now;
+            let answers = doubt.commits.iter().flat_map(|commit| &commit.answers);
+            for answer in answers.filter(|_| !waits) {
+                connection.waiters.forget(&answer.request);
+            }
+            waits
+        });
+    }
+
+    /// The commits in doubt that the owner under this lease can find out about. If somebody else
+    /// had the partition meanwhile, what was consumed may have been so by him.
+    fn take_doubts(&mut self, lease: &Lease) -> Vec<Unresolved> {
+        match self.doubts.get(&lease.partition) {
+            Some(doubt) if doubt.epoch + 1 == lease.epoch => {
+                self.doubts.remove(&lease.partition).map(|doubt| doubt.commits).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Lets the store forget what nobody can need any more. The owner of the first partition does
+    /// it for all.
+    async fn clean_if_due(&mut self) {
+        if self.now() < self.next_clean {
+            return;
+        }
+        self.next_clean = self.now() + CLEAN_INTERVAL;
+        if !self.held.contains_key(&PartitionId(0)) {
+            return;
+        }
+        let now = self.now();
+        let receipts_before = now - Duration::from_secs(limits::RECEIPT_WINDOW_SECS);
+        let replies_before = now - Duration::from_secs(limits::REPLY_WINDOW_SECS);
+        let store = &self.connection().store;
+        // A failure has been reported; the next time is the retry.
+        let _ = store_call("clean", store.clean(receipts_before, replies_before)).await;
     }
 
     /// Gives back the leases of partitions that were left, so that somebody takes them anew.

@@ -27,10 +27,10 @@ pub const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 /// What a lease length may be: below it renewal cannot keep up, above it a crash costs too long.
 const LEASE_LENGTH: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+    Duration::from_secs(1)..=Duration::from_hours(1);
 /// What a poll interval may be.
 const POLL_INTERVAL: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(60);
+    Duration::from_millis(1)..=Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub(super) struct Options {

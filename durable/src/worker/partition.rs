@@ -53,8 +53,8 @@ pub(super) struct Shared {
 /// Why a partition was left.
 #[derive(Debug)]
 pub(super) enum Exit {
-    /// It was told to stop at once.
-    Stopped,
+    /// It was told to stop at once, maybe while a commit was under way.
+    Stopped(Option<Unresolved>),
     /// The worker shuts down, and everything is durable.
     Drained,
     /// Another owner has it.
@@ -90,6 +90,8 @@ pub(super) struct Partition {
     pub(super) results: mpsc::UnboundedSender<Ended>,
     ended: mpsc::UnboundedReceiver<Ended>,
     flight: Option<Flight>,
+    /// What is left of the commit under way if its outcome is never known.
+    in_doubt: Option<Unresolved>,
     load: Option<Fetch<Loaded>>,
     poll: Option<Fetch<durable_store::Polled>>,
     /// Something may be in the inbox.
@@ -127,6 +129,7 @@ impl Partition {
             results,
             ended,
             flight: None,
+            in_doubt: None,
             load: None,
             poll: None,
             poll_wanted: true,
@@ -158,19 +161,22 @@ impl Partition {
         let stopped = self.stopped.clone();
         let exit = tokio::select! {
             biased;
-            () = stopped.cancelled() => Exit::Stopped,
+            () = stopped.cancelled() => Exit::Stopped(None),
             exit = self.work(unresolved) => exit,
         };
         // What still runs is not waited for any more.
         for running in self.running.values() {
             running.cancellation.cancel();
         }
-        exit
+        match exit {
+            Exit::Stopped(_) if self.flight.is_some() => Exit::Stopped(self.in_doubt),
+            exit => exit,
+        }
     }
 
     async fn work(&mut self, unresolved: Vec<Unresolved>) -> Exit {
         if let Err(error) = self.take_over(unresolved).await {
-            return self.failed(&error, None);
+            return self.failed(&error);
         }
         for round in 1_u32.. {
             self.fire_timers();
@@ -187,7 +193,7 @@ impl Partition {
                 tokio::task::yield_now().await;
             }
         }
-        Exit::Stopped
+        Exit::Stopped(None)
     }
 
     /// Begins as the new owner: finds out about commits in doubt, and starts again what was under
@@ -205,7 +211,11 @@ impl Partition {
         Ok(())
     }
 
-    pub(super) fn failed(&self, error: &StoreError, unresolved: Option<Unresolved>) -> Exit {
+    fn failed(&mut self, error: &StoreError) -> Exit {
+        let unresolved = self
+            .in_doubt
+            .take()
+            .filter(|_| self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown);
         let partition = self.committer.lease.partition.0;
         match error.kind() {
             StoreErrorKind::LeaseLost => Exit::Lost,
@@ -241,6 +251,7 @@ impl Partition {
             vec![self.single.remove(0)]
         };
         if !parts.is_empty() {
+            self.in_doubt = Some(Unresolved::of(&parts));
             self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
         }
     }
@@ -283,19 +294,25 @@ impl Partition {
         }
         tokio::select! {
             biased;
+            () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
+                self.begin_drain();
+            }
             (parts, result) = ready(&mut self.flight) => {
                 self.flight = None;
                 self.committed(parts, result)?;
             }
+            // Before what may be ready without end.
+            () = self.wake.notified() => self.poll_wanted = true,
             loaded = ready(&mut self.load) => {
                 self.load = None;
-                let loaded = loaded.map_err(|error| self.failed(&error, None))?;
+                let loaded = loaded.map_err(|error| self.failed(&error))?;
                 self.take_loaded(loaded);
             }
             polled = ready(&mut self.poll) => {
                 self.poll = None;
-                let polled = polled.map_err(|error| self.failed(&error, None))?;
-                if polled.inbox.len() >= self.poll_limit {
+                let polled = polled.map_err(|error| self.failed(&error))?;
+                let rows = polled.inbox.len().max(polled.scheduled.len());
+                if rows >= self.poll_limit {
                     self.poll_wanted = true;
                 }
                 self.take_polled(polled);
@@ -306,10 +323,6 @@ impl Partition {
                 while let Ok(ended) = self.ended.try_recv() {
                     self.activity_ended(ended);
                 }
-            }
-            () = self.wake.notified() => self.poll_wanted = true,
-            () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
-                self.begin_drain();
             }
             () = ring(&mut self.alarm) => self.alarm = None,
         }
@@ -335,11 +348,7 @@ impl Partition {
                 self.refused(parts, &error);
                 Ok(())
             }
-            Err(error) => {
-                let unresolved = (error.kind() == StoreErrorKind::OutcomeUnknown)
-                    .then(|| Unresolved::of(parts));
-                Err(self.failed(&error, unresolved))
-            }
+            Err(error) => Err(self.failed(&error)),
         }
     }
 

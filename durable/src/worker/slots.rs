@@ -43,7 +43,7 @@ struct Slot {
 
 /// See the module.
 pub(super) struct Slots {
-    slots: HashMap<Arc<str>, Slot>,
+    by_id: HashMap<Arc<str>, Slot>,
     /// Instances that have mail and are in memory.
     ready: VecDeque<Arc<str>>,
     /// Instances that have mail and are not.
@@ -58,7 +58,7 @@ pub(super) struct Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let count = self.slots.values().filter(|slot| slot.resident.is_some()).count();
+        let count = self.by_id.values().filter(|slot| slot.resident.is_some()).count();
         self.resident.fetch_sub(count, Ordering::Relaxed);
     }
 }
@@ -67,7 +67,7 @@ impl Slots {
     /// Room for `limit` instances, which are counted in `resident` with those of other partitions.
     pub(super) fn new(limit: usize, resident: Arc<AtomicUsize>) -> Self {
         Self {
-            slots: HashMap::new(),
+            by_id: HashMap::new(),
             ready: VecDeque::new(),
             wanted: Vec::new(),
             idle: LruCache::unbounded(),
@@ -84,11 +84,11 @@ impl Slots {
 
     /// Adds mail for an instance. For one that is blocked, it stays in the store only.
     pub(super) fn deliver(&mut self, id: &str, mail: Mail) {
-        let id: Arc<str> = match self.slots.get_key_value(id) {
+        let id: Arc<str> = match self.by_id.get_key_value(id) {
             Some((id, _)) => Arc::clone(id),
             None => id.into(),
         };
-        let slot = self.slots.entry(Arc::clone(&id)).or_default();
+        let slot = self.by_id.entry(Arc::clone(&id)).or_default();
         if !slot.blocked {
             slot.mail.push_back(mail);
             self.waiting += 1;
@@ -98,7 +98,7 @@ impl Slots {
 
     /// Decides what the instance waits for now.
     fn consider(&mut self, id: &Arc<str>) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.by_id.get_mut(id) else { return };
         if slot.blocked {
             return;
         }
@@ -120,7 +120,7 @@ impl Slots {
                 self.idle.put(Arc::clone(id), ());
             }
             (None, true) if settled && !slot.loading => {
-                self.slots.remove(id);
+                self.by_id.remove(id);
             }
             _ => {}
         }
@@ -137,7 +137,7 @@ impl Slots {
     /// The next instance that is ready for a turn.
     pub(super) fn pop_ready(&mut self) -> Option<Arc<str>> {
         let id = self.ready.pop_front()?;
-        if let Some(slot) = self.slots.get_mut(&id) {
+        if let Some(slot) = self.by_id.get_mut(&id) {
             slot.queued = false;
         }
         Some(id)
@@ -145,7 +145,7 @@ impl Slots {
 
     /// Puts an instance that was taken from the ready ones back to their front.
     pub(super) fn push_back_ready(&mut self, id: &Arc<str>) {
-        if let Some(slot) = self.slots.get_mut(id) {
+        if let Some(slot) = self.by_id.get_mut(id) {
             slot.queued = true;
             self.ready.push_front(Arc::clone(id));
         }
@@ -164,7 +164,7 @@ impl Slots {
     }
 
     fn has_operation(&self, id: &str) -> bool {
-        let Some(slot) = self.slots.get(id) else { return false };
+        let Some(slot) = self.by_id.get(id) else { return false };
         slot.mail.iter().any(|mail| {
             matches!(mail.inbound, Inbound::Message(Body::Operation { .. }))
         })
@@ -176,7 +176,7 @@ impl Slots {
         id: &str,
         limit: usize,
     ) -> Option<(&mut Resident, Vec<Mail>)> {
-        let slot = self.slots.get_mut(id)?;
+        let slot = self.by_id.get_mut(id)?;
         let count = slot.mail.len().min(limit);
         let resident = slot.resident.as_mut().filter(|_| count > 0)?;
         self.waiting -= count;
@@ -185,12 +185,12 @@ impl Slots {
 
     /// The instance in memory, if it is.
     pub(super) fn resident(&self, id: &str) -> Option<&Resident> {
-        self.slots.get(id)?.resident.as_ref()
+        self.by_id.get(id)?.resident.as_ref()
     }
 
     /// A turn is over. `new_part` says that it is the instance's first in the next commit.
     pub(super) fn end_turn(&mut self, id: &Arc<str>, new_part: bool) {
-        if let Some(slot) = self.slots.get_mut(id) {
+        if let Some(slot) = self.by_id.get_mut(id) {
             slot.uncommitted += usize::from(new_part);
         }
         self.consider(id);
@@ -198,7 +198,7 @@ impl Slots {
 
     /// A load brought the instance.
     pub(super) fn loaded(&mut self, id: &Arc<str>, resident: Resident) {
-        let slot = self.slots.entry(Arc::clone(id)).or_default();
+        let slot = self.by_id.entry(Arc::clone(id)).or_default();
         slot.loading = false;
         if slot.resident.replace(resident).is_none() {
             self.resident.fetch_add(1, Ordering::Relaxed);
@@ -208,7 +208,7 @@ impl Slots {
 
     /// A load found nothing, and the mail can be given away: takes it all.
     pub(super) fn take_mail(&mut self, id: &Arc<str>) -> Vec<Mail> {
-        let Some(slot) = self.slots.get_mut(id) else { return Vec::new() };
+        let Some(slot) = self.by_id.get_mut(id) else { return Vec::new() };
         slot.loading = false;
         let mail = Vec::from(std::mem::take(&mut slot.mail));
         self.waiting -= mail.len();
@@ -218,7 +218,7 @@ impl Slots {
 
     /// A load was in vain: the instance is to be loaded again.
     pub(super) fn load_again(&mut self, id: &Arc<str>) {
-        if let Some(slot) = self.slots.get_mut(id) {
+        if let Some(slot) = self.by_id.get_mut(id) {
             slot.loading = false;
         }
         self.consider(id);
@@ -226,7 +226,7 @@ impl Slots {
 
     /// The first operation that waits for an instance.
     pub(super) fn first_operation(&self, id: &str) -> Option<(&Origin, &str, &str)> {
-        let slot = self.slots.get(id)?;
+        let slot = self.by_id.get(id)?;
         slot.mail.iter().find_map(|mail| match &mail.inbound {
             Inbound::Message(Body::Operation { entity, key, .. }) => {
                 Some((&mail.origin, entity.as_str(), key.as_str()))
@@ -237,7 +237,7 @@ impl Slots {
 
     /// The instance takes no part until the partition is loaded again. Its mail stays stored.
     pub(super) fn block(&mut self, id: &Arc<str>) {
-        let slot = self.slots.entry(Arc::clone(id)).or_default();
+        let slot = self.by_id.entry(Arc::clone(id)).or_default();
         slot.blocked = true;
         slot.loading = false;
         self.waiting -= slot.mail.len();
@@ -248,13 +248,9 @@ impl Slots {
         self.idle.pop(id);
     }
 
-    pub(super) fn is_blocked(&self, id: &str) -> bool {
-        self.slots.get(id).is_some_and(|slot| slot.blocked)
-    }
-
     /// A part of the instance is durable, or was taken back.
     pub(super) fn settle(&mut self, id: &Arc<str>) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.by_id.get_mut(id) else { return };
         slot.uncommitted = slot.uncommitted.saturating_sub(1);
         if slot.uncommitted > 0 {
             return;
@@ -268,7 +264,7 @@ impl Slots {
     }
 
     fn unload(&mut self, id: &Arc<str>) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.by_id.get_mut(id) else { return };
         if slot.resident.take().is_some() {
             self.resident.fetch_sub(1, Ordering::Relaxed);
         }

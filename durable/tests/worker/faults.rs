@@ -1,0 +1,175 @@
+//! Stores that fail and processes that die, at every commit: what comes out is always the same.
+
+use std::sync::Arc;
+
+use durable::store::{InstanceQuery, Status, Store, StoreErrorKind as Kind};
+use durable::testing::{Fault, FaultyStore};
+
+use crate::programs::*;
+
+/// Everything at once: a chain, a fan-out, children, events, timers, an entity.
+async fn scenario(world: &World) -> String {
+    let client = world.stranger();
+    let chain = client.start(chain(6)).await.unwrap();
+    let fan = client.start(fan_out(40)).await.unwrap();
+    let family = client.start(family(5)).await.unwrap();
+    let nap = client.start(nap(vec![1, 5])).await.unwrap();
+    let shop = client.start(shopping("shop".to_owned())).await.unwrap();
+    let approval = client.start(approval()).await.unwrap();
+    for name in ["Ann", "Bob"] {
+        approval.raise_event("name", name.to_owned()).await.unwrap();
+    }
+    approval.raise_event("go", true).await.unwrap();
+    client.entity::<Counter>("till").add(1).signal().await.unwrap();
+    let counter = client.entity::<Counter>("till");
+    world
+        .drive(async {
+            let mut total = 0;
+            for _ in 0..3 {
+                total = counter.add(10).await.unwrap();
+            }
+            nap.result().await.unwrap();
+            format!(
+                "{} {} {} {} {} {total}",
+                chain.result().await.unwrap(),
+                fan.result().await.unwrap(),
+                family.result().await.unwrap(),
+                shop.result().await.unwrap(),
+                approval.result().await.unwrap(),
+            )
+        })
+        .await
+}
+
+const EXPECTED: &str = "6 820 10 140 Ann Bob true 31";
+
+#[tokio::test]
+async fn the_scenario_itself() {
+    let world = World::new();
+    let worker = world.worker().await;
+    assert_eq!(scenario(&world).await, EXPECTED);
+    worker.shutdown().await;
+    let client = world.stranger();
+    assert_eq!(client.count(&InstanceQuery::default()).await.unwrap(), 6 + 5 + 2);
+}
+
+/// Runs the scenario on stores that fail by seed.
+async fn survives(kinds: &'static [Fault], resident: usize) {
+    for seed in 0..15 {
+        let world =
+            World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 6, kinds)));
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        assert_eq!(scenario(&world).await, EXPECTED, "seed {seed}");
+        drop(worker);
+    }
+}
+
+#[tokio::test]
+async fn commits_that_are_refused_change_nothing() {
+    const KINDS: &[Fault] = &[
+        Fault::Before(Kind::Unavailable),
+        Fault::Before(Kind::LeaseLost),
+        Fault::Before(Kind::Conflict),
+        Fault::Before(Kind::Full),
+    ];
+    survives(KINDS, 100).await;
+    survives(KINDS, 0).await;
+}
+
+#[tokio::test]
+async fn commits_whose_outcome_is_unknown_count_once() {
+    const KINDS: &[Fault] =
+        &[Fault::Before(Kind::OutcomeUnknown), Fault::After(Kind::OutcomeUnknown)];
+    survives(KINDS, 100).await;
+    survives(KINDS, 0).await;
+}
+
+/// Answers to clients in the worker's own process are stored nowhere: a commit in doubt must not
+/// lose them.
+#[tokio::test]
+async fn a_local_caller_gets_its_answer_whatever_becomes_of_the_commit() {
+    const KINDS: &[Fault] =
+        &[Fault::Before(Kind::OutcomeUnknown), Fault::After(Kind::OutcomeUnknown)];
+    for seed in 0..10 {
+        let world =
+            World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 3, KINDS)));
+        let worker = world.worker().await;
+        let counter = worker.client().entity::<Counter>("a");
+        world
+            .drive(async {
+                for n in 1..=10 {
+                    assert_eq!(counter.add(1).await.unwrap(), n, "seed {seed}");
+                }
+            })
+            .await;
+    }
+}
+
+/// Kills the worker at each commit in turn, before and after it, until none is left.
+async fn sweep(resident: usize) {
+    for after in [false, true] {
+        for at in 1.. {
+            let world = World::new();
+            let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+            let death = if after { Fault::DeathAfter } else { Fault::Death };
+            faulty.plan(move |number, _| if number == at { death } else { Fault::None });
+            let mut dying = World { store: faulty.clone(), ..world };
+            let builder = dying.builder().resident_instances(resident);
+            let worker = builder.start().await.unwrap();
+            dying.store = dying.memory.clone();
+            let next = async {
+                faulty.died().await;
+                drop(worker);
+                let builder = dying.builder().resident_instances(resident);
+                let successor = builder.start().await.unwrap();
+                std::future::pending::<()>().await;
+                drop(successor);
+            };
+            let result = tokio::select! {
+                result = scenario(&dying) => result,
+                () = next => unreachable!(),
+            };
+            assert_eq!(result, EXPECTED, "killed at commit {at}, after it: {after}");
+            if faulty.commits() < at {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_at_any_commit_changes_nothing() {
+    sweep(100).await;
+}
+
+#[tokio::test]
+async fn a_worker_without_residents_that_dies_at_any_commit_changes_nothing() {
+    sweep(0).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_blocks_only_who_made_it() {
+    let world = World::new();
+    let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+    let world = World { store: faulty.clone(), ..world };
+    let worker = world.worker().await;
+    let client = worker.client();
+    let poisonous = client.start(approval().instance_id("poison")).await.unwrap();
+    poisonous.wait_for_start().await.unwrap();
+    let no = world.memory.read_instances(&["poison".to_owned()]).await.unwrap()[0].no;
+    faulty.plan(move |_, batch| {
+        let bad = batch.instances.iter().any(|c| c.no == no && c.blocked.is_none());
+        if bad { Fault::Before(Kind::Limit) } else { Fault::None }
+    });
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(client.start(chain(10)).await.unwrap());
+    }
+    poisonous.raise_event("name", "Ann".to_owned()).await.unwrap();
+    for other in others {
+        assert_eq!(other.result().await.unwrap(), 10);
+    }
+    let status = poisonous.status().await.unwrap();
+    assert_eq!(status.status, Status::Running);
+    assert!(status.blocked.unwrap().contains("cannot be stored"));
+}
