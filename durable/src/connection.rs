@@ -42,7 +42,7 @@ impl<S: Store> IntoStore for Arc<S> {
     }
 }
 
-#[cfg(any(feature = "memory", test))]
+#[cfg(feature = "memory")]
 impl IntoStore for durable_store::MemoryStore {
     fn into_store(self) -> Arc<dyn Store> {
         Arc::new(self)

@@ -117,7 +117,7 @@ pub(crate) fn activities(
 
         #[doc(hidden)]
         #[allow(non_camel_case_types)]
-        pub trait #trait_ident {
+        trait #trait_ident {
             #(#signatures)*
         }
 
@@ -137,8 +137,9 @@ pub(crate) fn activities(
     }
 }
 
-/// The trait through which the methods stay callable on a value. An associated function of the
-/// same name makes the calls, and takes no `self`, so the two do not meet.
+/// The trait through which the methods stay callable on a value, in this module and those below. An
+/// associated function of the same name makes the calls, and takes no `self`, so the two do not
+/// meet.
 fn methods_trait(ty: &syn::Type, methods: &[FunctionItem]) -> Ident {
     let name = match ty {
         syn::Type::Path(path) => {
@@ -164,12 +165,12 @@ fn method_call(method: &FunctionItem, ty: &syn::Type) -> TokenStream {
         #(#cfgs)*
         #[allow(non_camel_case_types)]
         #[derive(::core::fmt::Debug)]
-        pub struct #marker {}
+        struct #marker {}
 
         #(#cfgs)*
         impl #ty {
             #(#docs)*
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, private_interfaces)]
             #vis fn #ident(#(#idents: #types),*) -> ::durable::Call<#marker> {
                 ::durable::Call::new((#(#idents,)*))
             }

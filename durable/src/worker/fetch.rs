@@ -75,22 +75,29 @@ impl Fetcher {
         .await
     }
 
-    /// Finds out whether a commit under an older epoch happened. It cannot happen any more, and a
-    /// commit is atomic: if what it consumed is still there, it did not.
-    pub(super) async fn resolve(&self, commit: Unresolved) -> Result<(), StoreError> {
-        for id in &commit.touched {
-            self.connection.waiters.tell(id, &News::Unsure);
+    /// Finds out whether commits under the epoch before happened. They cannot happen any more, and
+    /// a commit is atomic: if what it consumed is still there, it did not.
+    pub(super) async fn resolve(&self, commits: Vec<Unresolved>) -> Result<(), StoreError> {
+        let waiters = &self.connection.waiters;
+        for id in commits.iter().flat_map(|commit| &commit.touched) {
+            waiters.tell(id, &News::Unsure);
         }
-        if commit.answers.is_empty() {
+        if commits.iter().all(|commit| commit.answers.is_empty()) {
             return Ok(());
         }
-        let polled = self.clone().poll(Timestamp::MIN, EVERYTHING).await?;
-        let stored: HashSet<&str> = polled.inbox.iter().map(|m| m.id.as_str()).collect();
-        if commit.consumed.iter().all(|id| !stored.contains(&**id)) {
+        let polled = self.clone().poll(Timestamp::MIN, EVERYTHING).await;
+        let inbox = polled.as_ref().map_or(&[][..], |polled| &polled.inbox[..]);
+        let stored: HashSet<&str> = inbox.iter().map(|message| message.id.as_str()).collect();
+        for commit in commits {
+            let happened = commit.consumed.iter().all(|id| !stored.contains(&**id));
             for answer in commit.answers {
-                self.connection.waiters.answer(&answer.request, answer.outcome);
+                if polled.is_err() {
+                    waiters.forget(&answer.request);
+                } else if happened {
+                    waiters.answer(&answer.request, answer.outcome);
+                }
             }
         }
-        Ok(())
+        polled.map(|_| ())
     }
 }

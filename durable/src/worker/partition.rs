@@ -199,9 +199,7 @@ impl Partition {
     /// Begins as the new owner: finds out about commits in doubt, and starts again what was under
     /// way.
     async fn take_over(&mut self, unresolved: Vec<Unresolved>) -> Result<(), StoreError> {
-        for commit in unresolved {
-            self.fetcher.resolve(commit).await?;
-        }
+        self.fetcher.resolve(unresolved).await?;
         for stored in self.fetcher.busy_instances().await? {
             self.busy.insert(stored.record.no);
             let id: Arc<str> = stored.record.id.as_str().into();
