@@ -131,8 +131,6 @@ impl ::durable::__private::Orchestration for shadowing {
                         __State::Start => {
                             #[allow(unused_mut)]
                             let x = ::durable::__private::take(&mut __frame.slot0);
-                            #[allow(unused_mut)]
-                            let __value1;
                             {
                                 __cursor.begin(&__link0, f(x));
                                 __frame.slot0 = ::core::option::Option::Some(x);

@@ -53,7 +53,7 @@ fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
 /// Compiles an activity: a function, or the async methods of an impl block.
 pub(crate) fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
     match syn::parse2::<syn::Item>(item.clone()) {
-        Ok(syn::Item::Impl(block)) => activities(attr, block),
+        Ok(syn::Item::Impl(block)) => activities(attr, &block),
         _ => activity_function(attr, item),
     }
 }
@@ -73,10 +73,10 @@ fn activity_function(attr: TokenStream, item: TokenStream) -> TokenStream {
     })
 }
 
-fn activities(attr: TokenStream, block: syn::ItemImpl) -> TokenStream {
+fn activities(attr: TokenStream, block: &syn::ItemImpl) -> TokenStream {
     let mut diag = Diagnostics::new();
     Options::parse(attr, &[], &mut diag);
-    check_impl(&block, "#[activity]", &mut diag);
+    check_impl(block, "#[activity]", &mut diag);
     let mut methods = Vec::new();
     let mut rest = Vec::new();
     for item in block.items.clone() {
@@ -108,7 +108,7 @@ fn activities(attr: TokenStream, block: syn::ItemImpl) -> TokenStream {
     }
     check_duplicates(&methods, &mut diag);
     finish(diag, |ok| {
-        if ok { emit::activities(&block, &methods, &rest) } else { quote!(#block) }
+        if ok { emit::activities(block, &methods, &rest) } else { quote!(#block) }
     })
 }
 

@@ -144,8 +144,9 @@ pub(crate) struct Fragment {
     pub(crate) uses: BTreeSet<VarId>,
     /// Variables from outside that it assigns somewhere.
     pub(crate) assigns: BTreeSet<VarId>,
-    /// Variables from outside that it has assigned on every way to its end.
-    pub(crate) defines: BTreeSet<VarId>,
+    /// Variables from outside that it has assigned on every way to its end; `None` if no way
+    /// leads there.
+    pub(crate) defines: Option<BTreeSet<VarId>>,
     /// Jumps out of it, in the order of their marks.
     pub(crate) jumps: Vec<Jump>,
     /// Whether it can return from the function.
@@ -239,7 +240,8 @@ impl fmt::Display for Body {
                     format!("{} = resume a{}", self.name(result), site.0)
                 }
             };
-            writeln!(f, "b{}: {kind}", id.0)?;
+            let scopes: String = block.scopes.iter().map(|s| format!(" s{}", s.id.0)).collect();
+            writeln!(f, "b{}: {kind}, in{scopes}", id.0)?;
             let mut out = String::new();
             self.print_seq(&block.code, 1, &mut out);
             f.write_str(&out)?;

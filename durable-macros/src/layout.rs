@@ -156,14 +156,15 @@ fn ways_out(body: &Body, block: BlockId) -> Ways {
 fn saved_name(body: &Body, var: VarId, taken: &mut HashMap<String, usize>) -> String {
     let var = body.var(var);
     let ident = var.ident.to_string();
-    let mut base = ident.trim_start_matches("r#").to_owned();
-    if var.temporary {
-        base = base.trim_matches('_').trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-        base = base.trim_end_matches('_').to_owned();
-    }
-    let count = taken.entry(base.clone()).or_insert(0);
+    let base = if var.temporary {
+        let without_number = ident.trim_end_matches(|c: char| c.is_ascii_digit());
+        without_number.trim_matches('_')
+    } else {
+        ident.trim_start_matches("r#")
+    };
+    let count = taken.entry(base.to_owned()).or_insert(0);
     *count += 1;
-    if *count == 1 { base } else { format!("{base}_{count}") }
+    if *count == 1 { base.to_owned() } else { format!("{base}_{count}") }
 }
 
 /// States are named after what they wait for; those that wait for the same are numbered in order

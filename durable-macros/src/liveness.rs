@@ -108,8 +108,9 @@ impl Liveness {
 
     fn fragment(&self, fragment: &Fragment, live: &mut BTreeSet<VarId>) {
         // What the fragment assigns on the way is not needed before it.
-        for var in &fragment.defines {
-            live.remove(var);
+        match &fragment.defines {
+            Some(defines) => live.retain(|var| !defines.contains(var)),
+            None => live.clear(),
         }
         for jump in &fragment.jumps {
             live.extend(self.live_in(jump.target).difference(&jump.defines));

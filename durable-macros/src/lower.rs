@@ -136,8 +136,15 @@ impl<'d> Lowering<'d> {
     }
 
     fn push(&mut self, node: Node) {
-        if let Some(position) = &mut self.position {
-            position.seq.push(node);
+        let Some(position) = &mut self.position else { return };
+        let ends = match &node {
+            Node::Code(fragment) | Node::Assign { value: fragment, .. } => fragment.defines.is_none(),
+            Node::Let(binding) => binding.init.defines.is_none(),
+            _ => false,
+        };
+        position.seq.push(node);
+        if ends {
+            self.leave_unreachable();
         }
     }
 

@@ -91,9 +91,8 @@ impl Connection {
 
     /// What the hub is. Read once.
     pub(crate) async fn hub(&self) -> Result<Hub, StoreError> {
-        let read = || {
-            retry(&*self.clock, backoff::MAX_ATTEMPTS, || store_call("hub", self.store.hub()))
-        };
+        let read =
+            || retry(&*self.clock, backoff::MAX_ATTEMPTS, || store_call("hub", self.store.hub()));
         self.hub.get_or_try_init(read).await.copied()
     }
 

@@ -41,10 +41,12 @@ pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
+pub use iterate::SuspendingIter;
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use task::{
-    Call, Durable, Event, EventName, EventWait, Spawn, Task, Timer, join_all, try_join_all,
+    Call, Durable, Event, EventName, EventWait, JoinAll, Spawn, Task, Timer, TryJoinAll, join_all,
+    try_join_all,
 };
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS, MAX_LOST_ATTEMPTS};
 pub use worker::{

@@ -1,6 +1,7 @@
 //! For tests of the engine: a store that fails on purpose. It never changes what the store under
 //! it stores, only whether a call reaches it and what its caller is told.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,10 @@ pub enum Fault {
     DeathAfter,
 }
 
+/// One operation is not refused more often than this one after the other, so that whoever repeats a call
+/// comes through.
+const MAX_REFUSALS_IN_A_ROW: u32 = 3;
+
 /// Decides what happens to the commit of this number, from 1.
 type Plan = Box<dyn FnMut(u64, &Batch) -> Fault + Send>;
 
@@ -43,6 +48,8 @@ struct State {
     dead: bool,
     /// One in so many other calls is refused as unavailable; 0 is none.
     refuse_one_in: u64,
+    /// By operation.
+    refused_in_a_row: HashMap<&'static str, u32>,
     random: Random,
 }
 
@@ -60,6 +67,7 @@ impl FaultyStore {
             commits: 0,
             dead: false,
             refuse_one_in: 0,
+            refused_in_a_row: HashMap::new(),
             random: Random::new(0),
         };
         Self { inner, state: Mutex::new(state), died: Notify::new() }
@@ -109,8 +117,7 @@ impl FaultyStore {
     async fn pass(&self, operation: &'static str) -> Result<()> {
         let (dead, refused) = {
             let mut state = self.lock();
-            let one_in = state.refuse_one_in;
-            (state.dead, one_in > 0 && state.random.below(one_in) == 0)
+            (state.dead, state.refuses(operation))
         };
         if dead {
             std::future::pending::<()>().await;
@@ -122,6 +129,17 @@ impl FaultyStore {
         self.lock().dead = true;
         self.died.notify_one();
         std::future::pending().await
+    }
+}
+
+impl State {
+    fn refuses(&mut self, operation: &'static str) -> bool {
+        let in_a_row = self.refused_in_a_row.entry(operation).or_default();
+        let refuses = self.refuse_one_in > 0
+            && self.random.below(self.refuse_one_in) == 0
+            && *in_a_row < MAX_REFUSALS_IN_A_ROW;
+        *in_a_row = if refuses { *in_a_row + 1 } else { 0 };
+        refuses
     }
 }
 

@@ -13,7 +13,7 @@ use durable_store::{InstanceChange, InstanceKind, InstanceRecord, Status, Stored
 
 pub use self::core::EntityAddress;
 pub(crate) use self::core::{
-    ActivityStart, Answer, Core, Identity, NewChild, Outgoing, TaskKind,
+    ActivityStart, Answer, Core, Identity, Outgoing, TaskKind,
 };
 pub use self::core::{MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS};
 use self::entity::EntityInstance;
@@ -118,33 +118,12 @@ impl Instance {
             Self::Entity(instance) => instance.turn(inbound, now),
         }
     }
-
-    /// Where it stands after its last turn.
-    pub(crate) fn status(&self) -> Status {
-        match self {
-            Self::Orchestration(instance) => instance.status(),
-            Self::Entity(_) => Status::Running,
-        }
-    }
-
-    fn core(&self) -> &Core {
-        match self {
-            Self::Orchestration(instance) => instance.core(),
-            Self::Entity(instance) => instance.core(),
-        }
-    }
-
-    /// Who it is.
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.core().identity
-    }
 }
 
 fn identity(record: &InstanceRecord) -> Identity {
     Identity {
         no: record.no,
         id: record.id.clone(),
-        name: record.name.clone(),
         version: record.version.clone(),
         parent: record.parent.clone(),
         request: record.request.clone(),
@@ -191,7 +170,6 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
     }
 }
 
-/// The JSON text `null`, as a payload.
 fn payload(text: String) -> durable_store::Payload {
     Arc::from(text)
 }

@@ -15,7 +15,7 @@ use crate::telemetry::store_call;
 /// How often news from other processes are polled for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Every so many polls also ask for what this process's own worker should have told.
-const FULL_POLL_EVERY: u32 = 50;
+const FULL_POLL_EVERY: u64 = 50;
 /// Most ids in one question to the store.
 const POLL_IDS: usize = 500;
 
@@ -174,7 +174,7 @@ impl Polling {
     async fn run(self) {
         let connection = &*self.0;
         let clock = &connection.clock;
-        for round in 1_u32.. {
+        for round in 1_u64.. {
             clock.sleep_until(clock.now() + POLL_INTERVAL).await;
             let is_full = round % FULL_POLL_EVERY == 0;
             let is_told = |partition| !is_full && connection.is_owned(partition);

@@ -20,7 +20,7 @@ pub(crate) fn entity(
         options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
     let proxy = format_ident!("{name}Proxy");
     let arms = operations.iter().map(dispatch);
-    let methods = operations.iter().map(|operation| proxy_method(operation));
+    let methods = operations.iter().map(proxy_method);
     let (state, context, operation, args) =
         (own("__state"), own("__context"), own("__operation"), own("__args"));
     quote! {

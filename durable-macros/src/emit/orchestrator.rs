@@ -222,10 +222,9 @@ fn slots(compiled: &Compiled) -> TokenStream {
         }
         let span = if var.temporary { site.span } else { var.ident.span() };
         let field = field(index);
-        let frame = Ident::new("__frame", Span::mixed_site().located_at(span));
-        let place = quote_spanned!(span=> &mut #frame.#field);
-        calls.extend(quote! {
-            #slots.slot::<#variable, #state, _>(#position, #place);
+        // The error of a variable that cannot be saved is shown at the variable.
+        calls.extend(quote_spanned! {span=>
+            #slots.slot::<#variable, #state, _>(#position, &mut #frame.#field);
         });
     }
     // This closure is checked before the others, so it names the frame itself.

@@ -68,9 +68,9 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// What has been assigned on every way to the end; everything, as it were, if none leads there.
-    pub(crate) fn defines(&self) -> BTreeSet<VarId> {
-        self.assigned.clone().unwrap_or_default()
+    /// What has been assigned on every way to the end, `None` if no way leads there.
+    pub(crate) fn defines(&self) -> Option<BTreeSet<VarId>> {
+        self.assigned.clone()
     }
 
     fn variable(&self, ident: &Ident) -> Option<VarId> {
@@ -82,8 +82,8 @@ impl<'a> Flow<'a> {
 
     fn mention(&mut self, ident: &Ident) {
         if self.marks.contains(&ident) {
-            self.at_jumps.insert(ident.to_string(), self.defines());
-            self.assigned = None;
+            let assigned = self.assigned.take().unwrap_or_default();
+            self.at_jumps.insert(ident.to_string(), assigned);
             return;
         }
         if let Some(var) = self.variable(ident) {
@@ -212,6 +212,11 @@ impl<'ast> Visit<'ast> for Flow<'_> {
         let name = mac.path.segments.last().map(|segment| &segment.ident);
         if name.is_some_and(|name| DIVERGING.iter().any(|diverging| name == diverging)) {
             self.assigned = None;
+        } else {
+            // There may be a `break` in what it expands to.
+            for target in &mut self.targets {
+                target.left = meet(target.left.take(), self.assigned.clone());
+            }
         }
     }
 

@@ -29,9 +29,7 @@ pub(super) fn check_entity_key(name: &str, key: &str) -> Result<(), String> {
 
 fn check_text(text: &str, id_length: usize) -> Result<(), String> {
     if id_length > MAX_INSTANCE_ID_BYTES {
-        return Err(format!(
-            "the id has {id_length} bytes, the limit is {MAX_INSTANCE_ID_BYTES}"
-        ));
+        return Err(format!("the id has {id_length} bytes, the limit is {MAX_INSTANCE_ID_BYTES}"));
     }
     if let Some(bad) = text.chars().find(|c| FORBIDDEN.contains(c)) {
         return Err(format!("it must not contain `{bad}`"));

@@ -3,7 +3,9 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use durable_store::{Accepted, Condition, Envelope, InstanceKind, InstanceNo, Message, NewInstance};
+use durable_store::{
+    Accepted, Condition, Envelope, InstanceKind, InstanceNo, Message, NewInstance,
+};
 use serde_json::Value;
 
 use super::{Client, ClientError, Handle, check_instance_id};

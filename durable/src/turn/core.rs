@@ -21,7 +21,6 @@ pub const MAX_BUFFERED_EVENTS: usize = 10_000;
 pub(crate) struct Identity {
     pub(crate) no: InstanceNo,
     pub(crate) id: String,
-    pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) parent: Option<String>,
     /// The start request, which makes random values of two runs under one id differ.

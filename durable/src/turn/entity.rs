@@ -41,10 +41,6 @@ pub(crate) struct SavedEntity {
 }
 
 impl EntityInstance {
-    pub(super) fn core(&self) -> &Core {
-        &self.core
-    }
-
     pub(super) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
         let record = &stored.record;
         let runner = registry.entity(&record.name).ok_or_else(|| Blocked::NotRegistered {

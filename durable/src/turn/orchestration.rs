@@ -81,14 +81,6 @@ fn event_key(number: i64) -> i64 {
 }
 
 impl OrchestrationInstance {
-    pub(super) fn core(&self) -> &Core {
-        &self.core
-    }
-
-    pub(super) fn status(&self) -> Status {
-        self.status
-    }
-
     pub(super) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
         let record = &stored.record;
         let program = registry.orchestration(&record.name, &record.version).ok_or_else(|| {

@@ -147,11 +147,8 @@ mod tests {
     #[test]
     fn clearing_drops_what_came_before_it() {
         let first = InstanceChange { put_side: vec![(1, "a".into())], ..change(1) };
-        let second = InstanceChange {
-            clear_side: true,
-            put_side: vec![(2, "b".into())],
-            ..change(2)
-        };
+        let second =
+            InstanceChange { clear_side: true, put_side: vec![(2, "b".into())], ..change(2) };
         let both = merged([first, second]);
         assert!(both.clear_side);
         assert_eq!(both.put_side, [(2, "b".into())]);

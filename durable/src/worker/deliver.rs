@@ -71,8 +71,7 @@ impl Partition {
         if self.shared.draining.is_cancelled() && outcome.is_err() {
             return;
         }
-        let inbound =
-            Inbound::ActivityEnded { task: start.task, attempt: start.attempt, outcome };
+        let inbound = Inbound::ActivityEnded { task: start.task, attempt: start.attempt, outcome };
         self.slots.deliver(&instance, Mail::local(inbound));
     }
 

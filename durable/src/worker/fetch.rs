@@ -51,8 +51,7 @@ impl Fetcher {
         })
         .await?;
         let known: HashSet<&str> = found.iter().map(|stored| stored.record.id.as_str()).collect();
-        let missing: Vec<_> =
-            wanted.into_iter().filter(|(id, _)| !known.contains(&**id)).collect();
+        let missing: Vec<_> = wanted.into_iter().filter(|(id, _)| !known.contains(&**id)).collect();
         let count = missing.iter().filter(|(_, creates)| *creates).count();
         let mut numbers = self.connection.take_numbers(count).await?.into_iter();
         let missing = missing
@@ -63,16 +62,10 @@ impl Fetcher {
     }
 
     /// What waits in the inbox, and what is due by `horizon`.
-    pub(super) async fn poll(
-        self,
-        horizon: Timestamp,
-        limit: usize,
-    ) -> Result<Polled, StoreError> {
+    pub(super) async fn poll(self, horizon: Timestamp, limit: usize) -> Result<Polled, StoreError> {
         let Connection { store, clock, .. } = &*self.connection;
-        retry(&**clock, ATTEMPTS, || {
-            store_call("poll", store.poll(&self.lease, horizon, limit))
-        })
-        .await
+        retry(&**clock, ATTEMPTS, || store_call("poll", store.poll(&self.lease, horizon, limit)))
+            .await
     }
 
     /// Finds out whether commits under the epoch before happened. They cannot happen any more, and

@@ -199,8 +199,7 @@ impl Leases {
             let wake = Arc::new(Notify::new());
             self.wakes().insert(partition, Arc::clone(&wake));
             let unresolved = self.take_doubts(&lease);
-            let task =
-                Partition::new(Arc::clone(&self.shared), lease.clone(), wake, stop.clone());
+            let task = Partition::new(Arc::clone(&self.shared), lease.clone(), wake, stop.clone());
             let handle = self.tasks.spawn(task.run(unresolved));
             self.by_task.insert(handle.id(), lease.clone());
             self.connection().set_owned(partition, true);
@@ -234,8 +233,9 @@ impl Leases {
         };
         let Some(lease) = self.by_task.remove(&id) else { return };
         let partition = lease.partition;
-        if let Exit::Stopped(Some(commit)) | Exit::Failed { unresolved: Some(commit), .. } =
-            &mut exit
+        if let Exit::Stopped(Some(commit))
+        | Exit::Lost(Some(commit))
+        | Exit::Failed { unresolved: Some(commit), .. } = &mut exit
         {
             let (epoch, until) = (lease.epoch, self.expiry());
             let doubt = Doubt { epoch, until, commits: Vec::new() };
@@ -249,7 +249,7 @@ impl Leases {
         }
         self.stop(partition);
         match exit {
-            Exit::Stopped(_) | Exit::Lost => {}
+            Exit::Stopped(_) | Exit::Lost(_) => {}
             Exit::Drained => self.returned.push(lease),
             Exit::Failed { progress, .. } => {
                 self.returned.push(lease);
@@ -330,8 +330,7 @@ impl Leases {
             return;
         }
         let store = &self.connection().store;
-        let renewed =
-            store_call("renew_leases", store.renew_leases(&leases, self.expiry())).await;
+        let renewed = store_call("renew_leases", store.renew_leases(&leases, self.expiry())).await;
         let Ok(renewed) = renewed else {
             // Whoever takes over raises the epoch, so going on is safe. Try again soon.
             self.next_renew = self.now() + ACQUIRE_INTERVAL;

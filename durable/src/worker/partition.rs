@@ -35,7 +35,7 @@ const LOAD_PAGE: usize = 500;
 /// so that each is in memory before it is due.
 const MIN_HORIZON: Duration = Duration::from_secs(2);
 /// After so many rounds without a wait, other tasks of the runtime get a chance.
-const ROUNDS_PER_YIELD: u32 = 16;
+const ROUNDS_PER_YIELD: u64 = 16;
 
 /// What all partitions of a worker use.
 pub(super) struct Shared {
@@ -57,8 +57,8 @@ pub(super) enum Exit {
     Stopped(Option<Unresolved>),
     /// The worker shuts down, and everything is durable.
     Drained,
-    /// Another owner has it.
-    Lost,
+    /// Another owner has it, maybe since before the last commit happened.
+    Lost(Option<Unresolved>),
     /// Memory and store may differ, or the store fails: it has to be acquired and loaded anew.
     Failed {
         unresolved: Option<Unresolved>,
@@ -178,7 +178,7 @@ impl Partition {
         if let Err(error) = self.take_over(unresolved).await {
             return self.failed(&error);
         }
-        for round in 1_u32.. {
+        for round in 1_u64.. {
             self.fire_timers();
             self.run_turns();
             self.begin_commit();
@@ -216,7 +216,7 @@ impl Partition {
             .filter(|_| self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown);
         let partition = self.committer.lease.partition.0;
         match error.kind() {
-            StoreErrorKind::LeaseLost => Exit::Lost,
+            StoreErrorKind::LeaseLost => Exit::Lost(unresolved),
             StoreErrorKind::Conflict | StoreErrorKind::OutcomeUnknown => {
                 tracing::warn!(partition, %error, "the partition is loaded again");
                 Exit::Failed { unresolved, progress: self.progress }
@@ -243,11 +243,8 @@ impl Partition {
         if self.flight.is_some() {
             return;
         }
-        let parts = if self.single.is_empty() {
-            self.pending.take()
-        } else {
-            vec![self.single.remove(0)]
-        };
+        let parts =
+            if self.single.is_empty() { self.pending.take() } else { vec![self.single.remove(0)] };
         if !parts.is_empty() {
             self.in_doubt = Some(Unresolved::of(&parts));
             self.flight = Some(Box::pin(self.committer.clone().commit(parts)));

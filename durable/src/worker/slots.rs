@@ -165,9 +165,9 @@ impl Slots {
 
     fn has_operation(&self, id: &str) -> bool {
         let Some(slot) = self.by_id.get(id) else { return false };
-        slot.mail.iter().any(|mail| {
-            matches!(mail.inbound, Inbound::Message(Body::Operation { .. }))
-        })
+        slot.mail
+            .iter()
+            .any(|mail| matches!(mail.inbound, Inbound::Message(Body::Operation { .. })))
     }
 
     /// The instance to be given a turn, and up to `limit` messages for it.

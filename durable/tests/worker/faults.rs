@@ -56,8 +56,7 @@ async fn the_scenario_itself() {
 /// Runs the scenario on stores that fail by seed.
 async fn survives(kinds: &'static [Fault], resident: usize) {
     for seed in 0..15 {
-        let world =
-            World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 6, kinds)));
+        let world = World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 6, kinds)));
         let worker = world.builder().resident_instances(resident).start().await.unwrap();
         assert_eq!(scenario(&world).await, EXPECTED, "seed {seed}");
         drop(worker);
@@ -91,8 +90,7 @@ async fn a_local_caller_gets_its_answer_whatever_becomes_of_the_commit() {
     const KINDS: &[Fault] =
         &[Fault::Before(Kind::OutcomeUnknown), Fault::After(Kind::OutcomeUnknown)];
     for seed in 0..10 {
-        let world =
-            World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 3, KINDS)));
+        let world = World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 3, KINDS)));
         let worker = world.worker().await;
         let counter = worker.client().entity::<Counter>("a");
         world

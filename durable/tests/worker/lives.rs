@@ -191,7 +191,8 @@ async fn a_message_that_cannot_be_read_harms_nobody() {
     let worker: Worker = world.worker().await;
     let handle = worker.client().start(approval().instance_id("a")).await.unwrap();
     settle().await;
-    let messages = [("x", "not json"), ("y", "{\"unheard_of\":{}}"), ("z", "{\"timer\":{\"task\":99}}")];
+    let messages =
+        [("x", "not json"), ("y", "{\"unheard_of\":{}}"), ("z", "{\"timer\":{\"task\":99}}")];
     let mut envelopes = Vec::new();
     for partition in 0..4 {
         for (id, body) in messages {
@@ -216,8 +217,7 @@ async fn a_message_that_cannot_be_read_harms_nobody() {
     handle.raise_event("go", true).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), "Ann Bob true");
     settle().await;
-    let leases =
-        world.memory.acquire_leases("worker", 4, world.now(), world.now()).await;
+    let leases = world.memory.acquire_leases("worker", 4, world.now(), world.now()).await;
     for lease in leases.unwrap() {
         let polled = world.memory.poll(&lease, world.now(), 100).await.unwrap();
         assert_eq!(polled.inbox, [], "every message is used up");
@@ -259,7 +259,8 @@ async fn a_worker_takes_over_what_others_give_up_and_keeps_what_it_has() {
     let client = world.stranger();
     let mut handles = Vec::new();
     for n in 0..10 {
-        handles.push(client.start(gated("g".to_owned()).instance_id(format!("p{n}"))).await.unwrap());
+        handles
+            .push(client.start(gated("g".to_owned()).instance_id(format!("p{n}"))).await.unwrap());
     }
     settle().await;
     let mut pending = 0;

@@ -142,7 +142,10 @@ pub async fn unknown_to_the_worker() -> u64 {
 }
 
 #[activity]
-pub async fn wait_at_gate(ctx: &ActivityContext, name: String) -> Result<u32, durable::MissingData> {
+pub async fn wait_at_gate(
+    ctx: &ActivityContext,
+    name: String,
+) -> Result<u32, durable::MissingData> {
     ctx.data::<Counts>()?.add(name);
     ctx.data::<Gate>()?.pass().await;
     Ok(ctx.attempt())

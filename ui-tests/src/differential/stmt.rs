@@ -96,6 +96,8 @@ impl Generator {
         self.depth -= 1;
         self.vars.restore(&before);
         let name = self.name();
+        // A brace before `else` would be refused.
+        let init = if init.ends_with('}') { format!("({init})") } else { init };
         text.push_str(&format!("let Some({name}) = {init} else {{\n{inside}return {value};\n}};\n"));
         self.vars.declare(&name, Ty::Int, false, Value::Some);
     }

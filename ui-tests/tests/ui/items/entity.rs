@@ -1,0 +1,20 @@
+use durable::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Default, Serialize, Deserialize)]
+struct Counter(i64);
+
+#[entity]
+impl Counter {
+    fn state(&self) -> i64 {
+        self.0
+    }
+
+    async fn add(&mut self, n: i64) {
+        self.0 += n;
+    }
+
+    fn eat(self) {}
+}
+
+fn main() {}

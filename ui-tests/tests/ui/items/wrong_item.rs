@@ -1,0 +1,12 @@
+use durable::prelude::*;
+
+#[orchestrator]
+struct Thing;
+
+#[activity]
+enum Other {}
+
+#[entity]
+fn operation() {}
+
+fn main() {}
