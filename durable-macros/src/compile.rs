@@ -68,9 +68,12 @@ fn activity_function(attr: TokenStream, item: TokenStream) -> TokenStream {
     check::free_function(&item, "an activity", &mut diag);
     check::function(&item, "an activity", "ActivityContext", &mut diag);
     let sound = !diag.has_errors();
-    finish(diag, |ok| {
-        if ok { emit::activity(&item) } else { emit::fallback(&item, "Activity", sound) }
-    })
+    finish(
+        diag,
+        |ok| {
+            if ok { emit::activity(&item) } else { emit::fallback(&item, "Activity", sound) }
+        },
+    )
 }
 
 fn activities(attr: TokenStream, block: &syn::ItemImpl) -> TokenStream {
@@ -107,9 +110,7 @@ fn activities(attr: TokenStream, block: &syn::ItemImpl) -> TokenStream {
         check::function(method, "an activity", "ActivityContext", &mut diag);
     }
     check_duplicates(&methods, &mut diag);
-    finish(diag, |ok| {
-        if ok { emit::activities(block, &methods, &rest) } else { quote!(#block) }
-    })
+    finish(diag, |ok| if ok { emit::activities(block, &methods, &rest) } else { quote!(#block) })
 }
 
 fn is_activity(method: &syn::ImplItemFn) -> bool {
@@ -214,14 +215,7 @@ fn check_duplicates(items: &[FunctionItem], diag: &mut Diagnostics) {
 }
 
 fn free_function(function: syn::ItemFn, options: Options, context: &str) -> FunctionItem {
-    FunctionItem::new(
-        function.attrs,
-        function.vis,
-        function.sig,
-        *function.block,
-        options,
-        context,
-    )
+    FunctionItem::new(function.attrs, function.vis, function.sig, *function.block, options, context)
 }
 
 /// A parameter that is a pattern becomes a name, and a `let` at the head of the body.

@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn paths_match_by_their_end_or_by_their_crate() {
-        for banned in ["SystemTime::now", "std::time::Instant::now", "rand::random", "std::fs::read"]
+        for banned in
+            ["SystemTime::now", "std::time::Instant::now", "rand::random", "std::fs::read"]
         {
             assert!(is_banned(banned), "{banned}");
         }

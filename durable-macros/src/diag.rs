@@ -66,7 +66,12 @@ impl Diagnostics {
     }
 
     /// Notes an error at the tokens of `at`.
-    pub(crate) fn error(&mut self, code: Code, at: &(impl Spanned + quote::ToTokens), message: &str) {
+    pub(crate) fn error(
+        &mut self,
+        code: Code,
+        at: &(impl Spanned + quote::ToTokens),
+        message: &str,
+    ) {
         let text = format!("[{}] {message}", code.label());
         self.errors.push(syn::Error::new_spanned(at, text));
     }

@@ -72,7 +72,10 @@ pub(crate) struct Block {
 pub(crate) enum BlockKind {
     Start,
     /// Begins by taking the result of an await into a variable.
-    Resume { site: AwaitId, result: VarId },
+    Resume {
+        site: AwaitId,
+        result: VarId,
+    },
     /// Code that can be reached from more than one place.
     Join,
 }
@@ -95,13 +98,26 @@ pub(crate) enum Node {
     /// A binding.
     Let(Box<Let>),
     /// `var = value`, for a temporary or a variable declared before.
-    Assign { var: VarId, value: Fragment },
+    Assign {
+        var: VarId,
+        value: Fragment,
+    },
     /// `let var;`
-    Declare { var: VarId },
+    Declare {
+        var: VarId,
+    },
     /// Code that suspends in some of its branches.
-    If { condition: Fragment, binds: Vec<VarId>, then: Seq, otherwise: Seq },
+    If {
+        condition: Fragment,
+        binds: Vec<VarId>,
+        then: Seq,
+        otherwise: Seq,
+    },
     /// The same with patterns.
-    Match { scrutinee: Fragment, arms: Vec<Arm> },
+    Match {
+        scrutinee: Fragment,
+        arms: Vec<Arm>,
+    },
     Begin(ScopeId),
     End(ScopeId),
     Exit(Exit),

@@ -65,10 +65,7 @@ impl Layout {
 
     /// The slots that are saved, with their positions in the frame.
     pub(crate) fn saved_slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| matches!(slot.place, Place::Saved { .. }))
+        self.slots.iter().enumerate().filter(|(_, slot)| matches!(slot.place, Place::Saved { .. }))
     }
 
     /// The blocks of the states that can be saved, in source order.
@@ -183,9 +180,10 @@ fn state_names(body: &Body) -> Vec<State> {
             }
             BlockKind::Resume { site, .. } => {
                 let site = &body.awaits[site.0];
-                let name = site.pinned.clone().unwrap_or_else(|| {
-                    free_name(&format!("Await{}", site.subject), &mut taken)
-                });
+                let name = site
+                    .pinned
+                    .clone()
+                    .unwrap_or_else(|| free_name(&format!("Await{}", site.subject), &mut taken));
                 (name, true)
             }
         };

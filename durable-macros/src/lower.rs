@@ -138,7 +138,9 @@ impl<'d> Lowering<'d> {
     fn push(&mut self, node: Node) {
         let Some(position) = &mut self.position else { return };
         let ends = match &node {
-            Node::Code(fragment) | Node::Assign { value: fragment, .. } => fragment.defines.is_none(),
+            Node::Code(fragment) | Node::Assign { value: fragment, .. } => {
+                fragment.defines.is_none()
+            }
             Node::Let(binding) => binding.init.defines.is_none(),
             _ => false,
         };
@@ -195,9 +197,7 @@ impl<'d> Lowering<'d> {
         match end {
             None => (self.finished.remove(&id).unwrap_or_default(), End::Diverged),
             Some(position) if position.id == id => (position.seq, End::Falls),
-            Some(position) => {
-                (self.finished.remove(&id).unwrap_or_default(), End::Moved(position))
-            }
+            Some(position) => (self.finished.remove(&id).unwrap_or_default(), End::Moved(position)),
         }
     }
 
@@ -490,8 +490,7 @@ impl<'d> Lowering<'d> {
             }
         };
         let mut blocks: Vec<Option<Block>> = self.body.blocks.drain(..).map(Some).collect();
-        self.body.blocks =
-            self.order.iter().filter_map(|old| blocks[old.0].take()).collect();
+        self.body.blocks = self.order.iter().filter_map(|old| blocks[old.0].take()).collect();
         for block in &mut self.body.blocks {
             renumber_seq(&mut block.code, &renumber);
         }

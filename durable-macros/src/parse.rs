@@ -199,7 +199,10 @@ fn param(index: usize, typed: syn::PatType) -> Param {
             pat: None,
         },
         pat => Param {
-            ident: Ident::new(&format!("argument{index}"), Span::mixed_site().located_at(pat.span())),
+            ident: Ident::new(
+                &format!("argument{index}"),
+                Span::mixed_site().located_at(pat.span()),
+            ),
             mutable: false,
             ty: *typed.ty,
             pat: Some(pat),

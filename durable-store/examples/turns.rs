@@ -2,11 +2,7 @@
 //! partitions that commit at once. A turn here is a new state of 200 bytes and one history row.
 //!
 //! `cargo run --release -p durable-store --example turns -- /path/on/the/disk/to/measure`
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::cast_precision_loss
-)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 use std::time::{Duration, Instant};
 
@@ -24,18 +20,10 @@ async fn main() {
         Some(parent) => tempfile::tempdir_in(parent).unwrap(),
         None => tempfile::tempdir().unwrap(),
     };
-    let store = SqliteStore::open(directory.path().join("hub.db"))
-        .await
-        .unwrap();
+    let store = SqliteStore::open(directory.path().join("hub.db")).await.unwrap();
     let now = Timestamp::default();
-    let leases = store
-        .acquire_leases("bench", u16::MAX, now, Timestamp::MAX)
-        .await
-        .unwrap();
-    println!(
-        "{:>6} {:>6} {:>12} {:>12}",
-        "lanes", "batch", "turns/s", "ms/commit"
-    );
+    let leases = store.acquire_leases("bench", u16::MAX, now, Timestamp::MAX).await.unwrap();
+    println!("{:>6} {:>6} {:>12} {:>12}", "lanes", "batch", "turns/s", "ms/commit");
     for lanes in [1, 4] {
         for batch in [1, 10, 100, 500] {
             turns(&store, &leases[..lanes], batch).await;
@@ -52,54 +40,25 @@ async fn turns(store: &SqliteStore, lanes: &[Lease], batch: i64) {
     let mut tasks = tokio::task::JoinSet::new();
     for lease in lanes {
         let (store, lease) = (store.clone(), lease.clone());
-        let first = store
-            .reserve_numbers(u32::try_from(batch).unwrap())
-            .await
-            .unwrap();
-        let numbers: Vec<_> = (first..first + batch)
-            .map(|n| InstanceNo::new(lease.partition, n))
-            .collect();
+        let first = store.reserve_numbers(u32::try_from(batch).unwrap()).await.unwrap();
+        let numbers: Vec<_> =
+            (first..first + batch).map(|n| InstanceNo::new(lease.partition, n)).collect();
         let created = numbers.iter().map(|no| change(*no, 0)).collect();
-        store
-            .commit(
-                &lease,
-                Batch {
-                    instances: created,
-                    ..Batch::default()
-                },
-            )
-            .await
-            .unwrap();
+        store.commit(&lease, Batch { instances: created, ..Batch::default() }).await.unwrap();
         tasks.spawn(async move {
             let (start, mut turn) = (Instant::now(), 0);
             while start.elapsed() < DURATION {
                 turn += 1;
                 let instances = numbers.iter().map(|no| change(*no, turn)).collect();
-                store
-                    .commit(
-                        &lease,
-                        Batch {
-                            instances,
-                            ..Batch::default()
-                        },
-                    )
-                    .await
-                    .unwrap();
+                store.commit(&lease, Batch { instances, ..Batch::default() }).await.unwrap();
             }
             (turn, start.elapsed())
         });
     }
     let done = tasks.join_all().await;
-    let rate: f64 = done
-        .iter()
-        .map(|(turns, took)| *turns as f64 / took.as_secs_f64())
-        .sum();
+    let rate: f64 = done.iter().map(|(turns, took)| *turns as f64 / took.as_secs_f64()).sum();
     let latency = 1000.0 * lanes.len() as f64 / rate;
-    println!(
-        "{:>6} {batch:>6} {:>12.0} {latency:>12.3}",
-        lanes.len(),
-        rate * batch as f64
-    );
+    println!("{:>6} {batch:>6} {:>12.0} {latency:>12.3}", lanes.len(), rate * batch as f64);
 }
 
 fn change(no: InstanceNo, turn: i64) -> InstanceChange {
@@ -130,10 +89,7 @@ fn change(no: InstanceNo, turn: i64) -> InstanceChange {
         put_side: Vec::new(),
         delete_side: Vec::new(),
         clear_side: false,
-        history: vec![(
-            turn,
-            "[{\"completed\":{\"task\":1,\"result\":\"hello\"}}]".into(),
-        )],
+        history: vec![(turn, "[{\"completed\":{\"task\":1,\"result\":\"hello\"}}]".into())],
     }
 }
 
@@ -155,10 +111,7 @@ async fn sends(store: &SqliteStore, leases: &[Lease], senders: usize, batch: usi
                     },
                     condition: Condition::None,
                 });
-                store
-                    .send(envelopes.collect(), Timestamp::default())
-                    .await
-                    .unwrap();
+                store.send(envelopes.collect(), Timestamp::default()).await.unwrap();
                 sent += batch;
             }
             sent as f64 / start.elapsed().as_secs_f64()

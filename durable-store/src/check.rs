@@ -18,11 +18,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn new(operation: &'static str, partitions: u16) -> Self {
-        Self {
-            operation,
-            partitions,
-            total: 0,
-        }
+        Self { operation, partitions, total: 0 }
     }
 
     /// The identity of a worker.
@@ -91,18 +87,8 @@ impl Check {
             .into_iter()
             .filter_map(|(what, payload)| payload.as_ref().map(|payload| (what, payload)))
             .chain(custom.map(|payload| ("custom status", payload)))
-            .chain(
-                change
-                    .put_side
-                    .iter()
-                    .map(|(_, payload)| ("side row", payload)),
-            )
-            .chain(
-                change
-                    .history
-                    .iter()
-                    .map(|(_, payload)| ("history row", payload)),
-            )
+            .chain(change.put_side.iter().map(|(_, payload)| ("side row", payload)))
+            .chain(change.history.iter().map(|(_, payload)| ("history row", payload)))
         {
             self.payload(what, payload)?;
         }
@@ -137,11 +123,7 @@ impl Check {
 
     fn message(&mut self, message: &Message) -> Result<()> {
         self.text("message id", &message.id, limits::MAX_MESSAGE_ID_BYTES)?;
-        self.text(
-            "instance id",
-            &message.target,
-            limits::MAX_INSTANCE_ID_BYTES,
-        )?;
+        self.text("instance id", &message.target, limits::MAX_INSTANCE_ID_BYTES)?;
         self.payload("message", &message.body)?;
         if message.partition.0 >= self.partitions {
             return Err(self.over(format!(
@@ -169,16 +151,12 @@ impl Check {
 
     fn text(&mut self, what: &str, text: &str, limit: usize) -> Result<()> {
         if text.len() > limit {
-            return Err(self.over(format!(
-                "the {what} has {} bytes, the limit is {limit} bytes",
-                text.len()
-            )));
+            return Err(self
+                .over(format!("the {what} has {} bytes, the limit is {limit} bytes", text.len())));
         }
         // Neither PostgreSQL nor SQLite's JSON functions carry it through a text.
         if text.as_bytes().contains(&0) {
-            return Err(self.over(format!(
-                "the {what} holds a NUL character, the limit is none"
-            )));
+            return Err(self.over(format!("the {what} holds a NUL character, the limit is none")));
         }
         self.total = self.total.saturating_add(text.len());
         Ok(())

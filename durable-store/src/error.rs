@@ -48,12 +48,7 @@ impl StoreError {
     /// An error of `kind` in `operation` (the trait method, or `open`), with what, where and what
     /// to do in `detail`.
     pub fn new(kind: StoreErrorKind, operation: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            operation,
-            detail: detail.into(),
-            source: None,
-        }
+        Self { kind, operation, detail: detail.into(), source: None }
     }
 
     /// The same error with the cause attached.
@@ -75,20 +70,13 @@ impl StoreError {
 
     /// Whether nothing was changed and the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self.kind,
-            StoreErrorKind::Unavailable | StoreErrorKind::Locked
-        )
+        matches!(self.kind, StoreErrorKind::Unavailable | StoreErrorKind::Locked)
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "store operation `{}` failed: {}",
-            self.operation, self.detail
-        )
+        write!(f, "store operation `{}` failed: {}", self.operation, self.detail)
     }
 }
 

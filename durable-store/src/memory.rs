@@ -49,11 +49,7 @@ impl MemoryStore {
     pub fn with_partitions(partitions: u16) -> Self {
         let partitions = partitions.clamp(1, limits::MAX_PARTITIONS);
         let owners = (0..partitions).map(|_| Ownership::default()).collect();
-        let tables = Tables {
-            owners,
-            next_number: 1,
-            ..Tables::default()
-        };
+        let tables = Tables { owners, next_number: 1, ..Tables::default() };
         Self {
             partitions,
             tables: Arc::new(Mutex::new(tables)),
@@ -84,9 +80,7 @@ impl Default for MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn hub(&self) -> Result<Hub> {
-        Ok(Hub {
-            partitions: self.partitions,
-        })
+        Ok(Hub { partitions: self.partitions })
     }
 
     async fn reserve_numbers(&self, count: u32) -> Result<i64> {
@@ -113,10 +107,7 @@ impl Store for MemoryStore {
         for lease in leases {
             if let Some(held) = tables.held(lease) {
                 held.expires_at = expires_at;
-                renewed.push(Lease {
-                    expires_at,
-                    ..lease.clone()
-                });
+                renewed.push(Lease { expires_at, ..lease.clone() });
             }
         }
         Ok(renewed)
@@ -135,14 +126,8 @@ impl Store for MemoryStore {
     async fn load_partition(&self, lease: &Lease) -> Result<Vec<StoredInstance>> {
         let tables = self.tables();
         tables.fence("load_partition", lease)?;
-        let busy = tables
-            .busy
-            .iter()
-            .filter(|no| no.partition() == lease.partition);
-        Ok(busy
-            .filter_map(|no| tables.instances.get(no))
-            .map(Row::stored)
-            .collect())
+        let busy = tables.busy.iter().filter(|no| no.partition() == lease.partition);
+        Ok(busy.filter_map(|no| tables.instances.get(no)).map(Row::stored).collect())
     }
 
     async fn load_instances(&self, lease: &Lease, ids: &[String]) -> Result<Vec<StoredInstance>> {
@@ -160,18 +145,10 @@ impl Store for MemoryStore {
         tables.fence("poll", lease)?;
         let p = lease.partition;
         let inbox = tables.inbox.range((p, 0)..=(p, u64::MAX));
-        let scheduled = tables
-            .scheduled
-            .range((p, Timestamp::MIN, 0)..=(p, horizon, u64::MAX));
+        let scheduled = tables.scheduled.range((p, Timestamp::MIN, 0)..=(p, horizon, u64::MAX));
         Ok(Polled {
-            inbox: inbox
-                .take(limit)
-                .map(|(_, message)| message.clone())
-                .collect(),
-            scheduled: scheduled
-                .take(limit)
-                .map(|(_, message)| message.clone())
-                .collect(),
+            inbox: inbox.take(limit).map(|(_, message)| message.clone()).collect(),
+            scheduled: scheduled.take(limit).map(|(_, message)| message.clone()).collect(),
         })
     }
 
@@ -202,12 +179,7 @@ impl Store for MemoryStore {
     }
 
     async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
-        Ok(self
-            .tables()
-            .rows_of(ids)
-            .into_iter()
-            .map(|row| row.record.clone())
-            .collect())
+        Ok(self.tables().rows_of(ids).into_iter().map(|row| row.record.clone()).collect())
     }
 
     async fn find_instances(
@@ -232,11 +204,7 @@ impl Store for MemoryStore {
 
     async fn count_instances(&self, query: &InstanceQuery) -> Result<u64> {
         let tables = self.tables();
-        Ok(tables
-            .instances
-            .values()
-            .filter(|row| matches(query, &row.record))
-            .count() as u64)
+        Ok(tables.instances.values().filter(|row| matches(query, &row.record)).count() as u64)
     }
 
     async fn read_history(
@@ -259,12 +227,8 @@ impl Store for MemoryStore {
     async fn read_replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {
         let tables = self.tables();
         let requests: BTreeSet<&String> = requests.iter().collect();
-        let found = requests
-            .into_iter()
-            .filter_map(|request| tables.replies.get(request));
-        Ok(found
-            .map(|reply| (reply.request.clone(), reply.body.clone()))
-            .collect())
+        let found = requests.into_iter().filter_map(|request| tables.replies.get(request));
+        Ok(found.map(|reply| (reply.request.clone(), reply.body.clone())).collect())
     }
 
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
@@ -315,23 +279,12 @@ impl Row {
             output: None,
             custom_status: None,
         };
-        Self {
-            record,
-            side: BTreeMap::new(),
-            history: BTreeMap::new(),
-        }
+        Self { record, side: BTreeMap::new(), history: BTreeMap::new() }
     }
 
     fn stored(&self) -> StoredInstance {
-        let side = self
-            .side
-            .iter()
-            .map(|(key, body)| (*key, body.clone()))
-            .collect();
-        StoredInstance {
-            record: self.record.clone(),
-            side,
-        }
+        let side = self.side.iter().map(|(key, body)| (*key, body.clone())).collect();
+        StoredInstance { record: self.record.clone(), side }
     }
 
     fn change(&mut self, change: InstanceChange) {
@@ -426,10 +379,7 @@ impl Tables {
 
     fn rows_of(&self, ids: &[String]) -> Vec<&Row> {
         let numbers: BTreeSet<_> = ids.iter().filter_map(|id| self.numbers.get(id)).collect();
-        numbers
-            .into_iter()
-            .filter_map(|no| self.instances.get(no))
-            .collect()
+        numbers.into_iter().filter_map(|no| self.instances.get(no)).collect()
     }
 
     /// Whether `batch` agrees with what is stored. After this, [`Self::apply`] cannot fail.
@@ -521,10 +471,7 @@ impl Tables {
         if self.receipts.contains_key(&message.id) || self.places.contains_key(&message.id) {
             return Accepted::Duplicate;
         }
-        let target = self
-            .numbers
-            .get(&message.target)
-            .and_then(|no| self.instances.get(no));
+        let target = self.numbers.get(&message.target).and_then(|no| self.instances.get(no));
         let target = target.map(|row| &row.record);
         match (condition, target) {
             (Condition::Running, None) => return Accepted::Unknown,
@@ -581,18 +528,10 @@ impl Tables {
 
 fn matches(query: &InstanceQuery, record: &InstanceRecord) -> bool {
     query.kind.is_none_or(|kind| record.kind == kind)
-        && query
-            .id_prefix
-            .as_ref()
-            .is_none_or(|prefix| record.id.starts_with(prefix))
+        && query.id_prefix.as_ref().is_none_or(|prefix| record.id.starts_with(prefix))
         && query.name.as_ref().is_none_or(|name| record.name == *name)
         && (query.statuses.is_empty() || query.statuses.contains(&record.status))
-        && query
-            .parent
-            .as_ref()
-            .is_none_or(|parent| record.parent.as_ref() == Some(parent))
-        && query
-            .created_from
-            .is_none_or(|from| record.created_at >= from)
+        && query.parent.as_ref().is_none_or(|parent| record.parent.as_ref() == Some(parent))
+        && query.created_from.is_none_or(|from| record.created_at >= from)
         && query.created_to.is_none_or(|to| record.created_at < to)
 }

@@ -116,19 +116,11 @@ impl SqliteOptions {
     pub async fn open(self) -> Result<SqliteStore> {
         self.check()?;
         let mut connection = self.connect(&self.path, self.create).await?;
-        let partitions = schema::prepare(
-            &mut connection,
-            &self.path,
-            self.partitions,
-            self.busy_timeout,
-        )
-        .await?;
+        let partitions =
+            schema::prepare(&mut connection, &self.path, self.partitions, self.busy_timeout)
+                .await?;
         // One name for one file, however it was reached: the lock files lie beside it.
-        let path = Arc::new(
-            self.path
-                .canonicalize()
-                .unwrap_or_else(|_| self.path.clone()),
-        );
+        let path = Arc::new(self.path.canonicalize().unwrap_or_else(|_| self.path.clone()));
         let checkpointer = self.connect(&path, false).await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -157,12 +149,7 @@ impl SqliteOptions {
             bytes: 0,
         };
         tokio::spawn(writer.run(jobs));
-        Ok(SqliteStore {
-            partitions,
-            queue,
-            reader: Reader { pool, path },
-            hints,
-        })
+        Ok(SqliteStore { partitions, queue, reader: Reader { pool, path }, hints })
     }
 
     /// What can be said before the file is touched. The marks of a file are looked at because a
@@ -180,10 +167,7 @@ impl SqliteOptions {
                 ),
             );
         }
-        let parent = self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = parent.unwrap_or(Path::new("."));
         if !directory.is_dir() {
             let directory = directory.display();
@@ -316,16 +300,11 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn hub(&self) -> Result<Hub> {
-        Ok(Hub {
-            partitions: self.partitions,
-        })
+        Ok(Hub { partitions: self.partitions })
     }
 
     async fn reserve_numbers(&self, count: u32) -> Result<i64> {
-        match self
-            .write("reserve_numbers", Work::Reserve { count })
-            .await?
-        {
+        match self.write("reserve_numbers", Work::Reserve { count }).await? {
             Output::Number(first) => Ok(first),
             _ => Err(closed("reserve_numbers")),
         }
@@ -340,26 +319,18 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Lease>> {
         Check::new("acquire_leases", self.partitions).owner(owner)?;
         let owner = owner.to_owned();
-        let work = Work::Acquire {
-            owner,
-            limit,
-            now,
-            expires_at,
-        };
+        let work = Work::Acquire { owner, limit, now, expires_at };
         self.leases("acquire_leases", work).await
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {
         let leases = leases.to_vec();
-        self.leases("renew_leases", Work::Renew { leases, expires_at })
-            .await
+        self.leases("renew_leases", Work::Renew { leases, expires_at }).await
     }
 
     async fn release_leases(&self, leases: &[Lease]) -> Result<()> {
         let leases = leases.to_vec();
-        self.write("release_leases", Work::Release { leases })
-            .await
-            .map(drop)
+        self.write("release_leases", Work::Release { leases }).await.map(drop)
     }
 
     async fn load_partition(&self, lease: &Lease) -> Result<Vec<StoredInstance>> {
@@ -420,15 +391,8 @@ impl Store for SqliteStore {
     }
 
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
-        while let Output::More(true) = self
-            .write(
-                "clean",
-                Work::Clean {
-                    receipts_before,
-                    replies_before,
-                },
-            )
-            .await?
+        while let Output::More(true) =
+            self.write("clean", Work::Clean { receipts_before, replies_before }).await?
         {}
         Ok(())
     }

@@ -87,11 +87,7 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         let distance = Duration::from_micros(time.0.unsigned_abs());
-        if time.0 < 0 {
-            UNIX_EPOCH - distance
-        } else {
-            UNIX_EPOCH + distance
-        }
+        if time.0 < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
     }
 }
 
@@ -117,9 +113,8 @@ pub struct ParseTimestampError(String);
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time: jiff::Timestamp = text
-            .parse()
-            .map_err(|e: jiff::Error| ParseTimestampError(e.to_string()))?;
+        let time: jiff::Timestamp =
+            text.parse().map_err(|e: jiff::Error| ParseTimestampError(e.to_string()))?;
         Ok(Self::from_micros(time.as_microsecond()))
     }
 }
@@ -152,9 +147,6 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(Timestamp::MAX + Duration::MAX, Timestamp::MAX);
         assert_eq!(Timestamp::MIN - Duration::MAX, Timestamp::MIN);
-        assert_eq!(
-            Timestamp::default().saturating_since(Timestamp::MAX),
-            Duration::ZERO
-        );
+        assert_eq!(Timestamp::default().saturating_since(Timestamp::MAX), Duration::ZERO);
     }
 }

@@ -44,11 +44,7 @@ async fn hub(path: &Path) -> Fixture {
 
 /// A connection of somebody else.
 async fn other(path: &Path) -> SqliteConnection {
-    sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .unwrap()
+    sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap()
 }
 
 /// The error of opening, which must name the path.
@@ -59,10 +55,7 @@ async fn refusal(path: &Path, kind: StoreErrorKind) -> StoreError {
         .await
         .expect_err("the store opens");
     assert_eq!(error.kind(), kind, "{error}");
-    assert!(
-        error.to_string().contains(path.to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     error
 }
 
@@ -71,11 +64,7 @@ async fn refusal(path: &Path, kind: StoreErrorKind) -> StoreError {
 #[tokio::test]
 async fn a_missing_directory_is_named() {
     let (directory, _) = place();
-    refusal(
-        &directory.path().join("no/such/hub.db"),
-        StoreErrorKind::NotFound,
-    )
-    .await;
+    refusal(&directory.path().join("no/such/hub.db"), StoreErrorKind::NotFound).await;
 }
 
 #[tokio::test]
@@ -90,28 +79,14 @@ async fn a_missing_file_is_created_only_if_asked_for() {
     let result = SqliteStore::options(&path).create(false).open().await;
     assert_refused(result.map(drop), StoreErrorKind::NotFound);
     assert!(!path.exists());
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
-    SqliteStore::options(&path)
-        .create(false)
-        .open()
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
+    SqliteStore::options(&path).create(false).open().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_read_only_file_is_named() {
     let (_directory, path) = place();
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
     let mut marks = std::fs::metadata(&path).unwrap().permissions();
     marks.set_readonly(true);
     std::fs::set_permissions(&path, marks).unwrap();
@@ -130,12 +105,7 @@ async fn a_text_file_is_not_a_database() {
 #[tokio::test]
 async fn a_damaged_file_is_corrupt() {
     let (_directory, path) = place();
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[100..].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
@@ -147,10 +117,7 @@ async fn a_database_of_another_application_is_left_alone() {
     let (_directory, path) = place();
     std::fs::write(&path, "").unwrap();
     let mut other = other(&path).await;
-    other
-        .execute("CREATE TABLE accounts (id INTEGER)")
-        .await
-        .unwrap();
+    other.execute("CREATE TABLE accounts (id INTEGER)").await.unwrap();
     other.close().await.unwrap();
     let before = std::fs::read(&path).unwrap();
     refusal(&path, StoreErrorKind::Corrupt).await;
@@ -160,12 +127,7 @@ async fn a_database_of_another_application_is_left_alone() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let (_directory, path) = place();
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await.unwrap();
     let mut other = other(&path).await;
     other.execute("PRAGMA user_version = 4711").await.unwrap();
     other.close().await.unwrap();
@@ -177,10 +139,7 @@ async fn a_newer_schema_is_refused() {
 async fn the_number_of_partitions_has_limits() {
     let (_directory, path) = place();
     for partitions in [0, durable_store::limits::MAX_PARTITIONS + 1] {
-        let result = SqliteStore::options(&path)
-            .partitions(partitions)
-            .open()
-            .await;
+        let result = SqliteStore::options(&path).partitions(partitions).open().await;
         assert_refused(result.map(drop), StoreErrorKind::Limit);
     }
     let options = SqliteStore::options(&path).partitions(3);
@@ -210,12 +169,7 @@ async fn a_long_lock_is_reported_and_a_short_one_waited_for() {
     let (_directory, path) = place();
     let options = SqliteStore::options(&path);
     let impatient = Fixture::from(
-        options
-            .clone()
-            .busy_timeout(Duration::from_millis(20))
-            .open()
-            .await
-            .unwrap(),
+        options.clone().busy_timeout(Duration::from_millis(20)).open().await.unwrap(),
     );
     let patient = Fixture::from(options.open().await.unwrap());
     let mut other = other(&path).await;
@@ -224,15 +178,8 @@ async fn a_long_lock_is_reported_and_a_short_one_waited_for() {
     hub(&path).await;
     let result = impatient.reserve_numbers(1).await;
     assert!(result.as_ref().unwrap_err().is_retryable());
-    assert!(
-        result
-            .unwrap_err()
-            .to_string()
-            .contains(path.to_str().unwrap())
-    );
-    let result = impatient
-        .send(vec![plain(message("m1", P0, "a"))], at(0))
-        .await;
+    assert!(result.unwrap_err().to_string().contains(path.to_str().unwrap()));
+    let result = impatient.send(vec![plain(message("m1", P0, "a"))], at(0)).await;
     assert_refused(result, StoreErrorKind::Locked);
     let waiting = tokio::spawn(async move { patient.reserve_numbers(1).await });
     tokio::task::yield_now().await;
@@ -259,23 +206,11 @@ async fn two_stores_share_a_file() {
     let leases = one.acquire_leases("one", 1, at(0), at(30)).await.unwrap();
     let others = two.acquire_leases("two", 99, at(0), at(30)).await.unwrap();
     assert_eq!(leases.len() + others.len(), 8);
-    assert!(
-        others
-            .iter()
-            .all(|lease| lease.partition != leases[0].partition)
-    );
+    assert!(others.iter().all(|lease| lease.partition != leases[0].partition));
     let mut hints = two.hints();
     let partition = others[0].partition;
     let send = vec![plain(message("m1", partition, "target"))];
-    one.commit(
-        &leases[0],
-        Batch {
-            send,
-            ..Batch::default()
-        },
-    )
-    .await
-    .unwrap();
+    one.commit(&leases[0], Batch { send, ..Batch::default() }).await.unwrap();
     hinted(&mut hints, partition).await;
     assert_eq!(inbox(&two, &others[0]).await, ["m1"]);
 }
@@ -318,13 +253,7 @@ async fn a_worker_without_a_lock_file_keeps_its_leases() {
     std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     assert_eq!(own(&two, "two").await, []);
-    assert_eq!(
-        two.acquire_leases("two", 99, at(30), at(60))
-            .await
-            .unwrap()
-            .len(),
-        8
-    );
+    assert_eq!(two.acquire_leases("two", 99, at(30), at(60)).await.unwrap().len(), 8);
 }
 
 // --- the writer -----------------------------------------------------------------------------
@@ -336,15 +265,9 @@ async fn a_group_isolates_failures() {
     let (zero, one) = own_two(&hub).await;
     let no = create(&hub, &zero, "a").await;
     fill(&hub, P0, &["m1"]).await;
-    let stale = durable_store::Lease {
-        epoch: one.epoch - 1,
-        ..one.clone()
-    };
+    let stale = durable_store::Lease { epoch: one.epoch - 1, ..one.clone() };
     let twin = number(&hub, P1).await;
-    let turn = InstanceChange {
-        state: Some(text("new")),
-        ..change(no)
-    };
+    let turn = InstanceChange { state: Some(text("new")), ..change(no) };
     // All of them wait before the writer runs: this thread does not give way in between.
     let (kept, conflict, lost, exists, sent, reserved, consumed) = tokio::join!(
         hub.commit(&zero, changes(vec![turn])),
@@ -389,18 +312,13 @@ async fn closing_applies_what_was_accepted_and_ends_all_clones() {
     let (directory, path) = place();
     let store = SqliteStore::open(&path).await.unwrap();
     let hub_of_clone = Fixture::from(store.clone());
-    let (sent, closed) = tokio::join!(
-        send(&hub_of_clone, plain(message("m1", P0, "a"))),
-        store.close()
-    );
+    let (sent, closed) =
+        tokio::join!(send(&hub_of_clone, plain(message("m1", P0, "a"))), store.close());
     assert_eq!(sent, durable_store::Accepted::Sent);
     closed.unwrap();
     store.close().await.unwrap();
     assert_refused(hub_of_clone.reserve_numbers(1).await, StoreErrorKind::Other);
-    assert_refused(
-        hub_of_clone.read_instances(&[]).await,
-        StoreErrorKind::Other,
-    );
+    assert_refused(hub_of_clone.read_instances(&[]).await, StoreErrorKind::Other);
     // The write-ahead log was copied back and removed.
     let files: Vec<_> = std::fs::read_dir(directory.path())
         .unwrap()
@@ -418,10 +336,7 @@ async fn payloads_are_readable_text() {
     let hub = hub(&path).await;
     let (zero, _) = own_two(&hub).await;
     let no = create(&hub, &zero, "a").await;
-    let change = InstanceChange {
-        state: Some(text("{\"x\":\"ü\"}")),
-        ..change(no)
-    };
+    let change = InstanceChange { state: Some(text("{\"x\":\"ü\"}")), ..change(no) };
     hub.commit(&zero, changes(vec![change])).await.unwrap();
     let mut other = other(&path).await;
     let (kind, state): (String, String) =
@@ -467,8 +382,5 @@ async fn a_killed_worker_is_taken_over_at_once() {
     worker.wait().unwrap();
     let leases = own(&hub, "second").await;
     assert_eq!(leases.len(), 8);
-    assert_eq!(
-        load(&hub, &leases[0], "committed").await.record.id,
-        "committed"
-    );
+    assert_eq!(load(&hub, &leases[0], "committed").await.record.id, "committed");
 }

@@ -200,7 +200,6 @@ fn decode_outcome(status: Status, output: Payload) -> Outcome {
     if status == Status::Completed {
         return Ok(Json::from_text(output));
     }
-    Err(serde_json::from_str(&output).unwrap_or_else(|error| {
-        TaskFailure::new(TaskErrorKind::Payload, Failure::of(error))
-    }))
+    Err(serde_json::from_str(&output)
+        .unwrap_or_else(|error| TaskFailure::new(TaskErrorKind::Payload, Failure::of(error))))
 }

@@ -224,9 +224,10 @@ struct Chain {
 
 impl Chain {
     fn of(sources: &[String]) -> Option<Box<Self>> {
-        sources.iter().rev().fold(None, |next, message| {
-            Some(Box::new(Self { message: message.clone(), next }))
-        })
+        sources
+            .iter()
+            .rev()
+            .fold(None, |next, message| Some(Box::new(Self { message: message.clone(), next })))
     }
 }
 

@@ -20,6 +20,36 @@ pub struct HistoryTurn {
     pub events: Vec<Event>,
 }
 
+/// Most bytes of one turn in the history. Beyond it, payloads are left out, and then events.
+pub(crate) const MAX_HISTORY_TURN_BYTES: usize = 8 * 1024 * 1024;
+/// The payloads that are left out of a turn that is too large, in bytes.
+const LARGE_PAYLOAD_BYTES: usize = 256;
+/// How many events of a turn that is too large are kept.
+const MAX_EVENTS_OF_LARGE_TURN: usize = 10_000;
+
+impl HistoryTurn {
+    /// The turn as stored text, cut where it would be too large: the history is for people, and
+    /// must not stop an instance.
+    pub(crate) fn to_payload(mut self) -> durable_store::Payload {
+        let text = self.text();
+        if text.len() <= MAX_HISTORY_TURN_BYTES {
+            return text.into();
+        }
+        let events = self.events.len();
+        self.events.truncate(MAX_EVENTS_OF_LARGE_TURN);
+        for event in &mut self.events {
+            event.leave_out_large_payload();
+        }
+        self.events.push(Event::Cut { events });
+        self.text().into()
+    }
+
+    fn text(&self) -> String {
+        // Events are made of text, numbers and checked JSON: writing them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// Something that happened in a turn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,9 +102,35 @@ pub enum Event {
     CustomStatus { value: Json },
     /// A message could not be used.
     MessageRefused { reason: String },
+    /// The turn was too large for the history: it had this many events, and long payloads are left
+    /// out.
+    Cut { events: usize },
 }
 
 impl Event {
+    fn leave_out_large_payload(&mut self) {
+        let payload = match self {
+            Self::Started { input } | Self::ActivityScheduled { input, .. } => input,
+            Self::Completed { output }
+            | Self::ActivityCompleted { output, .. }
+            | Self::ChildCompleted { output, .. }
+            | Self::OperationCompleted { output, .. } => output,
+            Self::EventRaised { value, .. } | Self::CustomStatus { value } => value,
+            Self::Failed { failure }
+            | Self::ActivityFailed { failure, .. }
+            | Self::ChildFailed { failure, .. }
+            | Self::OperationFailed { failure, .. } => {
+                failure.payload = None;
+                return;
+            }
+            _ => return,
+        };
+        let size = payload.as_str().len();
+        if size > LARGE_PAYLOAD_BYTES {
+            *payload = Json::from_text(format!("\"[{size} bytes left out]\""));
+        }
+    }
+
     pub(crate) fn ended(task: TaskId, kind: &TaskKind, outcome: &Outcome) -> Self {
         match (kind, outcome) {
             (TaskKind::Timer { .. }, _) => Self::TimerFired { task },
@@ -93,5 +149,30 @@ impl Event {
             (_, Ok(output)) => Self::ActivityCompleted { task, output: output.clone() },
             (_, Err(e)) => Self::ActivityFailed { task, failure: e.failure.clone() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_is_too_large_is_cut_and_stays_readable() {
+        let input = Json::encode(&"x".repeat(50_000)).unwrap();
+        let scheduled = |n| Event::ActivityScheduled {
+            task: TaskId(n),
+            name: "copy".to_owned(),
+            input: input.clone(),
+        };
+        let turn = HistoryTurn {
+            at: Timestamp::default(),
+            state: "AwaitAll".to_owned(),
+            events: (0..500).map(scheduled).collect(),
+        };
+        let stored = turn.to_payload();
+        assert!(stored.len() <= MAX_HISTORY_TURN_BYTES);
+        let read: HistoryTurn = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read.events.len(), 501);
+        assert!(matches!(read.events[500], Event::Cut { events: 500 }));
     }
 }

@@ -1,10 +1,10 @@
 //! Durable functions: ordinary async Rust compiled into resumable state machines.
 
-#[doc(hidden)]
-pub mod codec;
 mod backoff;
 mod client;
 mod clock;
+#[doc(hidden)]
+pub mod codec;
 mod connection;
 mod context;
 mod drive;
@@ -95,9 +95,9 @@ pub mod __private {
     pub mod drive {
         pub use crate::drive::{Drive, DriveError, Open};
     }
-    pub use crate::error::Outcome;
     pub use crate::client::StateRead;
     pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
+    pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;
     pub use crate::iterate::iterate;
     pub use crate::json::Json;
@@ -110,3 +110,8 @@ pub mod __private {
     pub use crate::registry::ActivityRegistrar;
     pub use crate::task::{Join, TryJoin};
 }
+
+/// The program in the README compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -10,13 +10,13 @@ use std::pin::Pin;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::machine::Incompatible;
 #[doc(hidden)]
 pub use self::machine::{
     Cursor, Link, Machine, OptionType, Program, Progress, ResultType, SavedMachine, Slots, States,
-    done, encode_output, finish_result, program_option, program_plain,
-    program_result, suspended, take,
+    done, encode_output, finish_result, program_option, program_plain, program_result, suspended,
+    take,
 };
-pub(crate) use self::machine::Incompatible;
 use crate::context::ActivityContext;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::json::Json;

@@ -167,4 +167,3 @@ impl<E: Entity> EntityState for State<E> {
         Json::encode(&self.0)
     }
 }
-

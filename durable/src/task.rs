@@ -130,9 +130,9 @@ impl<T: DeserializeOwned> Pending for TaskResult<T> {
         let name = task_name(kind);
         match outcome {
             Err(failure) => Err(TaskError::of_task(failure, &name)),
-            Ok(json) => json.decode().map_err(|e| {
-                TaskError::new(TaskErrorKind::Payload, name, Failure::of(e))
-            }),
+            Ok(json) => json
+                .decode()
+                .map_err(|e| TaskError::new(TaskErrorKind::Payload, name, Failure::of(e))),
         }
     }
 }

@@ -9,12 +9,12 @@ mod shelf;
 
 use std::sync::Arc;
 
-use durable_store::{InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp};
+use durable_store::{
+    InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp,
+};
 
 pub use self::core::EntityAddress;
-pub(crate) use self::core::{
-    ActivityStart, Answer, Core, Identity, Outgoing, TaskKind,
-};
+pub(crate) use self::core::{ActivityStart, Answer, Core, Identity, Outgoing, TaskKind};
 pub use self::core::{MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
@@ -133,16 +133,12 @@ fn identity(record: &InstanceRecord) -> Identity {
 /// Turns what a turn did into its output.
 fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> TurnOutput {
     let actions = std::mem::take(&mut core.actions);
-    let history = HistoryTurn {
-        at: core.now,
-        state: state_name.to_owned(),
-        events: actions.history,
-    };
+    let history =
+        HistoryTurn { at: core.now, state: state_name.to_owned(), events: actions.history };
     let history_rows = if history.events.is_empty() {
         Vec::new()
     } else {
-        // Events are made of text, numbers and checked JSON: writing them cannot fail.
-        vec![(core.turn, serde_json::to_string(&history).unwrap_or_default().into())]
+        vec![(core.turn, history.to_payload())]
     };
     TurnOutput {
         change: InstanceChange {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use durable::prelude::*;
 use durable::store::{MemoryStore, SqliteStore, Status, Store};
-use durable::{Client, ClientError, Clock as _, TaskErrorKind, VirtualClock, Worker, WorkerBuilder};
+use durable::{
+    Client, ClientError, Clock as _, TaskErrorKind, VirtualClock, Worker, WorkerBuilder,
+};
 use serde::{Deserialize, Serialize};
 
 // --- programs -----------------------------------------------------------------------------------
@@ -168,7 +170,10 @@ async fn approval(ctx: &OrchestrationContext) -> Result<String, TaskError> {
     ctx.set_custom_status("waiting");
     let approved = ctx.wait_for_event(APPROVAL).await?;
     let count = ctx.wait_for_event::<u32>("Count").await;
-    Ok(format!("{approved} {}", count.map_or_else(|e| format!("{:?}", e.kind()), |n| n.to_string())))
+    Ok(format!(
+        "{approved} {}",
+        count.map_or_else(|e| format!("{:?}", e.kind()), |n| n.to_string())
+    ))
 }
 
 #[orchestrator]
@@ -438,8 +443,7 @@ async fn not_registered() -> u32 {
 #[tokio::test]
 async fn timers_of_days_fire_in_virtual_time() {
     let clock = VirtualClock::new();
-    let worker =
-        builder(Arc::new(MemoryStore::new())).clock(clock.clone()).start().await.unwrap();
+    let worker = builder(Arc::new(MemoryStore::new())).clock(clock.clone()).start().await.unwrap();
     let begin = clock.now();
     let handle = worker.client().start(sleeper(3)).await.unwrap();
     let result = handle.result();

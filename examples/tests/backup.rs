@@ -39,7 +39,11 @@ impl Place {
     }
 
     fn log(&self) -> Vec<String> {
-        fs::read_to_string(self.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
+        fs::read_to_string(self.path("log"))
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn assert_same(&self) {
@@ -80,8 +84,7 @@ impl Place {
 }
 
 fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr)
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// Waits for a real process, which keeps real time.
@@ -129,7 +132,11 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
 
     place.assert_same();
     let out = text(&last);
-    let total = format!("{FILES} files, {} ({} bytes)", examples::bytes((FILES * FILE_BYTES) as u64), FILES * FILE_BYTES);
+    let total = format!(
+        "{FILES} files, {} ({} bytes)",
+        examples::bytes((FILES * FILE_BYTES) as u64),
+        FILES * FILE_BYTES
+    );
     assert!(out.contains(&total), "{out}");
     assert!(kills >= 10, "it was done after {kills} kills: make the tree larger");
     let log = place.log();
@@ -140,7 +147,10 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
     }
     let most = checks.iter().map(|(recorded, _)| recorded.len()).max().unwrap_or(0);
     assert!(most > 0, "no kill came after a recorded copy: the test shows nothing");
-    println!("{kills} kills, {} copies begun for {FILES} files, {most} recorded at the last", log.len());
+    println!(
+        "{kills} kills, {} copies begun for {FILES} files, {most} recorded at the last",
+        log.len()
+    );
 }
 
 #[test]

@@ -47,13 +47,8 @@ fn layout_text(compiled: &Compiled) -> String {
     for id in body.block_ids() {
         let live: Vec<String> = liveness.live_in(id).iter().map(|var| name(*var)).collect();
         let saved = if layout.states[id.0].saved { "" } else { " (not saved)" };
-        let _ = writeln!(
-            out,
-            "    b{} {}{saved}: {}",
-            id.0,
-            layout.states[id.0].name,
-            live.join(" ")
-        );
+        let _ =
+            writeln!(out, "    b{} {}{saved}: {}", id.0, layout.states[id.0].name, live.join(" "));
         if let BlockKind::Resume { site, .. } = body.block(id).kind {
             let _ = writeln!(out, "        waits for {}", body.awaits[site.0].text);
         }
@@ -94,7 +89,8 @@ fn every_golden_orchestrator_compiles_as_recorded() {
 
 #[test]
 fn the_same_source_gives_the_same_output() {
-    let source = "async fn f(a: u8) -> u8 { for x in vec![a] { g(x).await; } join!(g(a), g(a)); a }";
+    let source =
+        "async fn f(a: u8) -> u8 { for x in vec![a] { g(x).await; } join!(g(a), g(a)); a }";
     let once = orchestrator(TokenStream::new(), source.parse().unwrap()).to_string();
     let twice = orchestrator(TokenStream::new(), source.parse().unwrap()).to_string();
     assert_eq!(once, twice);
@@ -148,7 +144,8 @@ fn unknown_options_are_refused() {
 
 #[test]
 fn garbage_gives_items_or_errors_and_never_a_panic() {
-    for source in ["", "struct X;", "async fn", "impl X {}", "1 + 1", "async fn f() { x.await ; y("] {
+    for source in ["", "struct X;", "async fn", "impl X {}", "1 + 1", "async fn f() { x.await ; y("]
+    {
         let Ok(tokens) = source.parse::<TokenStream>() else { continue };
         for macro_fn in [orchestrator, activity, entity] {
             let out = macro_fn(TokenStream::new(), tokens.clone());

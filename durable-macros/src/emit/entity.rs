@@ -16,8 +16,7 @@ pub(crate) fn entity(
 ) -> TokenStream {
     let ty = &block.self_ty;
     let cfgs: Vec<_> = block.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
-    let registered =
-        options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
+    let registered = options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
     let proxy = format_ident!("{name}Proxy");
     let arms = operations.iter().map(dispatch);
     let methods = operations.iter().map(proxy_method);

@@ -368,18 +368,25 @@ impl<'a> BlockEmitter<'a> {
     }
 
     /// Goes on in `target`: what is alive there is put into its slot, what is not is dropped.
-    fn goto(&mut self, target: BlockId, shadowed: &BTreeSet<String>) -> (TokenStream, Vec<Pending>) {
+    fn goto(
+        &mut self,
+        target: BlockId,
+        shadowed: &BTreeSet<String>,
+    ) -> (TokenStream, Vec<Pending>) {
         let live = self.machine.liveness.live_in(target);
         let (now, left): (BTreeSet<VarId>, BTreeSet<VarId>) = live
             .iter()
             .filter(|var| self.here.contains(*var))
             .partition(|var| self.is_visible(**var, shadowed));
-        let dead = self.machine.liveness.live_in(self.id).iter().filter(|var| {
-            !self.here.contains(*var) && !live.contains(*var)
-        });
-        let drops = dead.filter_map(|var| self.machine.slot(*var)).map(|slot| {
-            quote!(#slot = ::core::option::Option::None;)
-        });
+        let dead = self
+            .machine
+            .liveness
+            .live_in(self.id)
+            .iter()
+            .filter(|var| !self.here.contains(*var) && !live.contains(*var));
+        let drops = dead
+            .filter_map(|var| self.machine.slot(*var))
+            .map(|slot| quote!(#slot = ::core::option::Option::None;));
         let drops: TokenStream = drops.collect();
         let puts = self.puts(&now);
         if left.is_empty() {
@@ -431,7 +438,11 @@ impl<'a> BlockEmitter<'a> {
     }
 
     /// The same for an expression.
-    fn wrap_value(&mut self, code: TokenStream, pending: Vec<Pending>) -> (TokenStream, Vec<Pending>) {
+    fn wrap_value(
+        &mut self,
+        code: TokenStream,
+        pending: Vec<Pending>,
+    ) -> (TokenStream, Vec<Pending>) {
         if pending.is_empty() {
             return (code, pending);
         }

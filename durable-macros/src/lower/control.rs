@@ -46,7 +46,9 @@ impl Lowering<'_> {
             }
             Some((_, otherwise)) => {
                 let (code, end) = self.branch(|this| {
-                    this.in_branch_scope(|this| this.expr_into((**otherwise).clone(), Dest::Ignore));
+                    this.in_branch_scope(|this| {
+                        this.expr_into((**otherwise).clone(), Dest::Ignore)
+                    });
                 });
                 if let End::Moved(position) = end {
                     // It suspended and then ended in something that rustc knows does not return.

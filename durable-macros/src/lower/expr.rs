@@ -335,8 +335,7 @@ impl Lowering<'_> {
         let (then, then_end) = self.branch(|this| {
             this.in_branch_scope(|this| this.expr_into(right, Dest::Var(var)));
         });
-        let (otherwise, else_end) =
-            self.branch(|this| this.value_into(otherwise, Dest::Var(var)));
+        let (otherwise, else_end) = self.branch(|this| this.value_into(otherwise, Dest::Var(var)));
         self.join(
             Node::If { condition, binds: Vec::new(), then, otherwise },
             vec![then_end, else_end],
@@ -372,7 +371,8 @@ impl Lowering<'_> {
                 unreachable_value()
             }
             Expr::Tuple(mut e) => {
-                e.elems = self.operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
+                e.elems = self
+                    .operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
                     .into_iter()
                     .collect();
                 if e.elems.len() == 1 {
@@ -381,7 +381,8 @@ impl Lowering<'_> {
                 Expr::Tuple(e)
             }
             Expr::Array(mut e) => {
-                e.elems = self.operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
+                e.elems = self
+                    .operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
                     .into_iter()
                     .collect();
                 Expr::Array(e)

@@ -133,7 +133,12 @@ impl<'a> Flow<'a> {
         self.assigned = meet(self.assigned.take(), after);
     }
 
-    fn target(&mut self, label: Option<&syn::Label>, is_loop: bool, f: impl FnOnce(&mut Self)) -> Assigned {
+    fn target(
+        &mut self,
+        label: Option<&syn::Label>,
+        is_loop: bool,
+        f: impl FnOnce(&mut Self),
+    ) -> Assigned {
         let label = label.map(|label| label.name.ident.to_string());
         self.targets.push(Target { label, is_loop, left: None });
         f(self);
@@ -398,9 +403,10 @@ mod tests {
 
     #[test]
     fn names_in_format_strings_are_found() {
-        assert_eq!(captured_names(r#""{a} and {b:?} {0} {{c}} {d:>width$}""#), [
-            "a", "b", "c", "d", "width"
-        ]);
+        assert_eq!(
+            captured_names(r#""{a} and {b:?} {0} {{c}} {d:>width$}""#),
+            ["a", "b", "c", "d", "width"]
+        );
         assert_eq!(captured_names("'x'"), Vec::<String>::new());
     }
 }

@@ -91,7 +91,8 @@ pub(crate) fn text(call: &Expr) -> String {
         Expr::Call(call) => match (&*call.func, call.args.first()) {
             (Expr::Path(path), Some(Expr::Tuple(branches))) => {
                 let branches = branches.elems.to_token_stream();
-                match path.path.segments.last().map(|segment| segment.ident.to_string()).as_deref() {
+                match path.path.segments.last().map(|segment| segment.ident.to_string()).as_deref()
+                {
                     Some("Join") => ("join! ", quote::quote!((#branches))),
                     Some("TryJoin") => ("try_join! ", quote::quote!((#branches))),
                     _ => ("", call.to_token_stream()),
@@ -103,9 +104,18 @@ pub(crate) fn text(call: &Expr) -> String {
     };
     let text = crate::ir::shorten(&format!("{name}{tokens}"));
     // Tokens print with spaces around them; people do not write them.
-    [(" . ", "."), (" (", "("), ("( ", "("), (" )", ")"), (" ,", ","), (",)", ")"), (" :: ", "::"), ("& ", "&")]
-        .iter()
-        .fold(text, |text, (from, to)| text.replace(from, to))
+    [
+        (" . ", "."),
+        (" (", "("),
+        ("( ", "("),
+        (" )", ")"),
+        (" ,", ","),
+        (",)", ")"),
+        (" :: ", "::"),
+        ("& ", "&"),
+    ]
+    .iter()
+    .fold(text, |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

@@ -1,10 +1,5 @@
 //! What a commit does to instances, wholly or not at all.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::wildcard_imports
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::wildcard_imports)]
 
 use crate::StoreErrorKind::{Conflict, LeaseLost, Limit};
 use crate::limits;
@@ -26,26 +21,11 @@ pub async fn a_created_instance_is_pending_first(hub: Fixture) {
     send(&hub, starting("m1", new.clone())).await;
     let record = read(&hub, "a").await.unwrap();
     assert_eq!((record.no, record.status), (no, Status::Pending));
-    assert_eq!(
-        (record.kind, &record.name, &record.version),
-        (new.kind, &new.name, &new.version)
-    );
-    assert_eq!(
-        (&record.parent, &record.request),
-        (&new.parent, &new.request)
-    );
-    assert_eq!(
-        (record.created_at, record.updated_at),
-        (new.created_at, new.created_at)
-    );
-    assert_eq!(
-        (record.finished_at, record.blocked, &record.input),
-        (None, None, &new.input)
-    );
-    assert_eq!(
-        (record.state, record.output, record.custom_status),
-        (None, None, None)
-    );
+    assert_eq!((record.kind, &record.name, &record.version), (new.kind, &new.name, &new.version));
+    assert_eq!((&record.parent, &record.request), (&new.parent, &new.request));
+    assert_eq!((record.created_at, record.updated_at), (new.created_at, new.created_at));
+    assert_eq!((record.finished_at, record.blocked, &record.input), (None, None, &new.input));
+    assert_eq!((record.state, record.output, record.custom_status), (None, None, None));
 }
 
 pub async fn a_start_can_be_fused_with_its_first_turn(hub: Fixture) {
@@ -61,18 +41,12 @@ pub async fn a_start_can_be_fused_with_its_first_turn(hub: Fixture) {
     change.history = vec![(1, text("events"))];
     hub.commit(&lease, changes(vec![change])).await.unwrap();
     let stored = load(&hub, &lease, "a").await;
-    assert_eq!(
-        (stored.record.status, stored.record.finished_at),
-        (Status::Completed, Some(at(2)))
-    );
+    assert_eq!((stored.record.status, stored.record.finished_at), (Status::Completed, Some(at(2))));
     assert_eq!(stored.record.state, Some(text("state")));
     assert_eq!(stored.record.output, Some(text("output")));
     assert_eq!(stored.record.custom_status, Some(text("custom")));
     assert_eq!(stored.side, [(1, text("side"))]);
-    assert_eq!(
-        hub.read_history(no, 0, LIMIT).await.unwrap(),
-        [(1, text("events"))]
-    );
+    assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), [(1, text("events"))]);
 }
 
 pub async fn a_change_is_read_back(hub: Fixture) {
@@ -85,15 +59,9 @@ pub async fn a_change_is_read_back(hub: Fixture) {
     change.updated_at = at(7);
     hub.commit(&lease, changes(vec![change])).await.unwrap();
     let record = read(&hub, "a").await.unwrap();
-    assert_eq!(
-        (record.status, record.updated_at),
-        (Status::Suspended, at(7))
-    );
+    assert_eq!((record.status, record.updated_at), (Status::Suspended, at(7)));
     assert_eq!(record.blocked.as_deref(), Some("no such activity"));
-    assert_eq!(
-        (record.state, record.created_at),
-        (Some(text("state")), at(0))
-    );
+    assert_eq!((record.state, record.created_at), (Some(text("state")), at(0)));
 }
 
 /// An instance with a state, an output and a custom status.
@@ -113,10 +81,7 @@ pub async fn what_is_not_given_stays(hub: Fixture) {
     let (lease, no) = filled(&hub).await;
     hub.commit(&lease, changes(vec![change(no)])).await.unwrap();
     let record = read(&hub, "a").await.unwrap();
-    assert_eq!(
-        (record.state, record.output),
-        (Some(text("state")), Some(text("output")))
-    );
+    assert_eq!((record.state, record.output), (Some(text("state")), Some(text("output"))));
     assert_eq!(record.custom_status, Some(text("custom")));
     // The reason is a part of every change.
     assert_eq!(record.blocked, None);
@@ -124,33 +89,18 @@ pub async fn what_is_not_given_stays(hub: Fixture) {
 
 pub async fn a_custom_status_can_be_cleared(hub: Fixture) {
     let (lease, no) = filled(&hub).await;
-    let change = InstanceChange {
-        custom_status: Some(None),
-        ..change(no)
-    };
+    let change = InstanceChange { custom_status: Some(None), ..change(no) };
     hub.commit(&lease, changes(vec![change])).await.unwrap();
     let record = read(&hub, "a").await.unwrap();
-    assert_eq!(
-        (record.custom_status, record.state),
-        (None, Some(text("state")))
-    );
+    assert_eq!((record.custom_status, record.state), (None, Some(text("state"))));
 }
 
 pub async fn an_end_is_kept_and_can_be_taken_back(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
-    let ended = InstanceChange {
-        status: Status::Failed,
-        finished_at: Some(at(5)),
-        ..change(no)
-    };
-    hub.commit(&lease, changes(vec![ended.clone()]))
-        .await
-        .unwrap();
-    let touched = InstanceChange {
-        finished_at: None,
-        ..ended
-    };
+    let ended = InstanceChange { status: Status::Failed, finished_at: Some(at(5)), ..change(no) };
+    hub.commit(&lease, changes(vec![ended.clone()])).await.unwrap();
+    let touched = InstanceChange { finished_at: None, ..ended };
     hub.commit(&lease, changes(vec![touched])).await.unwrap();
     assert_eq!(read(&hub, "a").await.unwrap().finished_at, Some(at(5)));
     hub.commit(&lease, changes(vec![change(no)])).await.unwrap();
@@ -171,15 +121,9 @@ pub async fn texts_come_back_unchanged(hub: Fixture) {
         };
         hub.commit(&lease, changes(vec![change])).await.unwrap();
         let stored = load(&hub, &lease, &id).await;
-        assert_eq!(
-            (stored.record.id, stored.record.state),
-            (id, Some(text(odd)))
-        );
+        assert_eq!((stored.record.id, stored.record.state), (id, Some(text(odd))));
         assert_eq!(stored.side, [(1, text(odd))]);
-        assert_eq!(
-            hub.read_history(no, 0, LIMIT).await.unwrap(),
-            [(1, text(odd))]
-        );
+        assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), [(1, text(odd))]);
     }
 }
 
@@ -187,10 +131,7 @@ pub async fn a_large_payload_comes_back(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     let large = text(&"ü\"".repeat(limits::MAX_PAYLOAD_BYTES / 3));
-    let change = InstanceChange {
-        state: Some(large.clone()),
-        ..change(no)
-    };
+    let change = InstanceChange { state: Some(large.clone()), ..change(no) };
     hub.commit(&lease, changes(vec![change])).await.unwrap();
     assert!(read(&hub, "a").await.unwrap().state == Some(large));
 }
@@ -200,30 +141,21 @@ pub async fn creating_an_id_that_exists_conflicts(hub: Fixture) {
     create(&hub, &zero, "a").await;
     for lease in [zero, one] {
         let no = number(&hub, lease.partition).await;
-        assert_refused(
-            hub.commit(&lease, changes(vec![creation(no, "a")])).await,
-            Conflict,
-        );
+        assert_refused(hub.commit(&lease, changes(vec![creation(no, "a")])).await, Conflict);
     }
 }
 
 pub async fn creating_a_number_that_exists_conflicts(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
-    assert_refused(
-        hub.commit(&lease, changes(vec![creation(no, "b")])).await,
-        Conflict,
-    );
+    assert_refused(hub.commit(&lease, changes(vec![creation(no, "b")])).await, Conflict);
     assert_eq!(read(&hub, "b").await, None);
 }
 
 pub async fn changing_an_unknown_instance_conflicts(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = number(&hub, P0).await;
-    assert_refused(
-        hub.commit(&lease, changes(vec![change(no)])).await,
-        Conflict,
-    );
+    assert_refused(hub.commit(&lease, changes(vec![change(no)])).await, Conflict);
 }
 
 pub async fn changing_an_instance_of_another_partition_conflicts(hub: Fixture) {
@@ -283,11 +215,7 @@ fn everything(no: InstanceNo, created: InstanceNo, sent: InstanceNo) -> Batch {
             plain(message("to one", P1, "b")),
             starting("starts", new_instance(sent, "child")),
         ],
-        replies: vec![Reply {
-            request: "r".to_owned(),
-            body: text("new"),
-            at: at(1),
-        }],
+        replies: vec![Reply { request: "r".to_owned(), body: text("new"), at: at(1) }],
     }
 }
 
@@ -306,11 +234,7 @@ async fn changes_nothing(
         ..change(no)
     };
     let timer = due("timer", P0, at(3));
-    let batch = Batch {
-        instances: vec![before],
-        schedule: vec![timer],
-        ..Batch::default()
-    };
+    let batch = Batch { instances: vec![before], schedule: vec![timer], ..Batch::default() };
     hub.commit(&zero, batch).await.unwrap();
     fill(&hub, P0, &["m1"]).await;
     let old = load(&hub, &zero, "a").await;
@@ -321,10 +245,7 @@ async fn changes_nothing(
     assert_refused(hub.commit(&lease, batch).await, kind);
 
     assert_eq!(load(&hub, &zero, "a").await, old);
-    assert_eq!(
-        hub.read_history(no, 0, LIMIT).await.unwrap(),
-        [(1, text("old"))]
-    );
+    assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), [(1, text("old"))]);
     assert_eq!(read(&hub, "created").await, None);
     assert_eq!(read(&hub, "child").await, None);
     assert_eq!(hub.load_partition(&zero).await.unwrap(), []);
@@ -337,10 +258,7 @@ async fn changes_nothing(
     let batch = everything(no, number(&hub, P0).await, number(&hub, P1).await);
     hub.commit(&zero, batch).await.unwrap();
     let loaded = load(&hub, &zero, "a").await;
-    assert_eq!(
-        (loaded.record.state, loaded.side),
-        (Some(text("new")), vec![(2, text("new"))])
-    );
+    assert_eq!((loaded.record.state, loaded.side), (Some(text("new")), vec![(2, text("new"))]));
     assert_eq!(hub.load_partition(&zero).await.unwrap().len(), 1);
     assert_eq!(inbox(&hub, &zero).await, ["to zero"]);
     assert_eq!(inbox(&hub, &one).await, ["to one", "starts"]);
@@ -361,29 +279,16 @@ pub async fn a_stale_batch_changes_nothing(hub: Fixture) {
 
 pub async fn busy_instances_are_listed(hub: Fixture) {
     let (zero, one) = own_two(&hub).await;
-    let busy = |no, busy| InstanceChange {
-        busy,
-        put_side: vec![(1, text("task"))],
-        ..change(no)
-    };
+    let busy = |no, busy| InstanceChange { busy, put_side: vec![(1, text("task"))], ..change(no) };
     let a = create(&hub, &zero, "a").await;
     let b = create(&hub, &zero, "b").await;
     let c = create(&hub, &one, "c").await;
-    hub.commit(&zero, changes(vec![busy(a, true), busy(b, false)]))
-        .await
-        .unwrap();
-    hub.commit(&one, changes(vec![busy(c, true)]))
-        .await
-        .unwrap();
+    hub.commit(&zero, changes(vec![busy(a, true), busy(b, false)])).await.unwrap();
+    hub.commit(&one, changes(vec![busy(c, true)])).await.unwrap();
     let listed = hub.load_partition(&zero).await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(
-        (listed[0].record.id.as_str(), listed[0].side.len()),
-        ("a", 1)
-    );
-    hub.commit(&zero, changes(vec![busy(a, false), busy(b, true)]))
-        .await
-        .unwrap();
+    assert_eq!((listed[0].record.id.as_str(), listed[0].side.len()), ("a", 1));
+    hub.commit(&zero, changes(vec![busy(a, false), busy(b, true)])).await.unwrap();
     let listed = hub.load_partition(&zero).await.unwrap();
     assert_eq!((listed.len(), listed[0].record.id.as_str()), (1, "b"));
 }
@@ -396,19 +301,13 @@ pub async fn side_rows_are_put_replaced_and_deleted(hub: Fixture) {
         put_side: rows.iter().map(|(key, body)| (*key, text(body))).collect(),
         ..change(no)
     };
-    let batch = changes(vec![
-        put(no, &[(1, "one"), (2, "two")]),
-        put(other, &[(1, "other")]),
-    ]);
+    let batch = changes(vec![put(no, &[(1, "one"), (2, "two")]), put(other, &[(1, "other")])]);
     hub.commit(&lease, batch).await.unwrap();
     let mut replace = put(no, &[(1, "new"), (3, "three")]);
     // Deleting comes first, so a key in both lists is there afterwards.
     replace.delete_side = vec![2, 3, 99];
     hub.commit(&lease, changes(vec![replace])).await.unwrap();
-    assert_eq!(
-        load(&hub, &lease, "a").await.side,
-        [(1, text("new")), (3, text("three"))]
-    );
+    assert_eq!(load(&hub, &lease, "a").await.side, [(1, text("new")), (3, text("three"))]);
     assert_eq!(load(&hub, &lease, "b").await.side, [(1, text("other"))]);
 }
 
@@ -416,17 +315,10 @@ pub async fn side_rows_can_be_cleared(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     let put_side = vec![(1, text("one")), (2, text("two"))];
-    let put = InstanceChange {
-        put_side,
-        ..change(no)
-    };
+    let put = InstanceChange { put_side, ..change(no) };
     hub.commit(&lease, changes(vec![put])).await.unwrap();
     let put_side = vec![(2, text("new"))];
-    let clear = InstanceChange {
-        clear_side: true,
-        put_side,
-        ..change(no)
-    };
+    let clear = InstanceChange { clear_side: true, put_side, ..change(no) };
     hub.commit(&lease, changes(vec![clear])).await.unwrap();
     assert_eq!(load(&hub, &lease, "a").await.side, [(2, text("new"))]);
 }
@@ -436,15 +328,7 @@ pub async fn side_rows_come_in_the_order_of_their_keys(hub: Fixture) {
     let no = create(&hub, &lease, "a").await;
     let keys = [5, -3, i64::MAX, 0, i64::MIN, 17];
     let put_side = keys.iter().map(|key| (*key, text("row"))).collect();
-    hub.commit(
-        &lease,
-        changes(vec![InstanceChange {
-            put_side,
-            ..change(no)
-        }]),
-    )
-    .await
-    .unwrap();
+    hub.commit(&lease, changes(vec![InstanceChange { put_side, ..change(no) }])).await.unwrap();
     let side = load(&hub, &lease, "a").await.side;
     let stored: Vec<i64> = side.into_iter().map(|(key, _)| key).collect();
     assert_eq!(stored, [i64::MIN, -3, 0, 5, 17, i64::MAX]);
@@ -454,19 +338,8 @@ pub async fn history_is_appended_and_paged(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     for turns in [vec![1, 2, 3], vec![4], vec![7, 8]] {
-        let history = turns
-            .into_iter()
-            .map(|turn| (turn, text(&format!("turn {turn}"))))
-            .collect();
-        hub.commit(
-            &lease,
-            changes(vec![InstanceChange {
-                history,
-                ..change(no)
-            }]),
-        )
-        .await
-        .unwrap();
+        let history = turns.into_iter().map(|turn| (turn, text(&format!("turn {turn}")))).collect();
+        hub.commit(&lease, changes(vec![InstanceChange { history, ..change(no) }])).await.unwrap();
     }
     let mut turns = Vec::new();
     let mut after = 0;
@@ -487,45 +360,27 @@ pub async fn a_turn_of_history_is_never_replaced(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     let history = vec![(1, text("first"))];
-    let change = InstanceChange {
-        history,
-        ..change(no)
-    };
-    hub.commit(&lease, changes(vec![change.clone()]))
-        .await
-        .unwrap();
+    let change = InstanceChange { history, ..change(no) };
+    hub.commit(&lease, changes(vec![change.clone()])).await.unwrap();
     assert_refused(hub.commit(&lease, changes(vec![change])).await, Conflict);
 }
 
 pub async fn many_instances_in_one_batch(hub: Fixture) {
     let lease = own_one(&hub).await;
     let first = hub.reserve_numbers(500).await.unwrap();
-    let numbers: Vec<_> = (first..first + 500)
-        .map(|n| InstanceNo::new(P0, n))
-        .collect();
-    let created = numbers
-        .iter()
-        .map(|no| creation(*no, &format!("i{}", no.0)))
-        .collect();
+    let numbers: Vec<_> = (first..first + 500).map(|n| InstanceNo::new(P0, n)).collect();
+    let created = numbers.iter().map(|no| creation(*no, &format!("i{}", no.0))).collect();
     hub.commit(&lease, changes(created)).await.unwrap();
     let state = |no: &InstanceNo| Some(text(&format!("state {}", no.0)));
     let changed = numbers
         .iter()
-        .map(|no| InstanceChange {
-            state: state(no),
-            history: vec![(1, text("e"))],
-            ..change(*no)
-        })
+        .map(|no| InstanceChange { state: state(no), history: vec![(1, text("e"))], ..change(*no) })
         .collect();
     hub.commit(&lease, changes(changed)).await.unwrap();
     let ids: Vec<_> = numbers.iter().map(|no| format!("i{}", no.0)).collect();
     let loaded = hub.load_instances(&lease, &ids).await.unwrap();
     assert_eq!(loaded.len(), 500);
-    assert!(
-        loaded
-            .iter()
-            .all(|stored| stored.record.state == state(&stored.record.no))
-    );
+    assert!(loaded.iter().all(|stored| stored.record.state == state(&stored.record.no)));
 }
 
 pub async fn partitions_commit_at_the_same_time(hub: Fixture) {
@@ -537,10 +392,7 @@ pub async fn partitions_commit_at_the_same_time(hub: Fixture) {
         tasks.spawn(async move {
             for turn in 1..=50 {
                 let history = vec![(turn, text("events"))];
-                let change = InstanceChange {
-                    history,
-                    ..change(no)
-                };
+                let change = InstanceChange { history, ..change(no) };
                 hub.commit(&lease, changes(vec![change])).await.unwrap();
             }
             hub.read_history(no, 0, LIMIT).await.unwrap().len()
@@ -553,22 +405,12 @@ pub async fn what_is_too_large_is_refused(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     let large = text(&"x".repeat(limits::MAX_PAYLOAD_BYTES + 1));
-    let change = InstanceChange {
-        state: Some(large),
-        ..change(no)
-    };
+    let change = InstanceChange { state: Some(large), ..change(no) };
     assert_refused(hub.commit(&lease, changes(vec![change])).await, Limit);
     let id = "x".repeat(limits::MAX_INSTANCE_ID_BYTES + 1);
     let no = number(&hub, P0).await;
-    assert_refused(
-        hub.commit(&lease, changes(vec![creation(no, &id)])).await,
-        Limit,
-    );
-    assert_refused(
-        hub.commit(&lease, changes(vec![creation(no, "n\0l")]))
-            .await,
-        Limit,
-    );
+    assert_refused(hub.commit(&lease, changes(vec![creation(no, &id)])).await, Limit);
+    assert_refused(hub.commit(&lease, changes(vec![creation(no, "n\0l")])).await, Limit);
     let mut longest = creation(no, &id[1..]);
     longest.create.as_mut().unwrap().name = "n".repeat(limits::MAX_NAME_BYTES);
     hub.commit(&lease, changes(vec![longest])).await.unwrap();

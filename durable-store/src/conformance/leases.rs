@@ -1,10 +1,5 @@
 //! Who may own a partition, and what one who no longer does can do: nothing.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::wildcard_imports
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::wildcard_imports)]
 
 use std::collections::HashSet;
 
@@ -25,19 +20,13 @@ pub async fn every_partition_is_acquired_once(hub: Fixture) {
 
 pub async fn a_held_partition_is_not_acquired(hub: Fixture) {
     own(&hub, "one").await;
-    assert_eq!(
-        hub.acquire_leases("two", 9, at(29), at(60)).await.unwrap(),
-        []
-    );
+    assert_eq!(hub.acquire_leases("two", 9, at(29), at(60)).await.unwrap(), []);
 }
 
 pub async fn the_limit_of_partitions_is_kept(hub: Fixture) {
     let first = hub.acquire_leases("one", 1, at(0), at(30)).await.unwrap();
     assert_eq!(first.len(), 1);
-    assert_eq!(
-        hub.acquire_leases("one", 0, at(0), at(30)).await.unwrap(),
-        []
-    );
+    assert_eq!(hub.acquire_leases("one", 0, at(0), at(30)).await.unwrap(), []);
     // What is free is preferred to what the owner has already.
     let second = hub.acquire_leases("one", 1, at(0), at(30)).await.unwrap();
     assert_ne!(first[0].partition, second[0].partition);
@@ -45,15 +34,9 @@ pub async fn the_limit_of_partitions_is_kept(hub: Fixture) {
 
 pub async fn takeover_after_expiry_raises_the_epoch(hub: Fixture) {
     let old = own_one(&hub).await;
-    let leases = hub
-        .acquire_leases("two", u16::MAX, at(30), at(60))
-        .await
-        .unwrap();
+    let leases = hub.acquire_leases("two", u16::MAX, at(30), at(60)).await.unwrap();
     assert_eq!(leases[0].partition, old.partition);
-    assert_eq!(
-        (leases[0].epoch, leases[0].owner.as_str()),
-        (old.epoch + 1, "two")
-    );
+    assert_eq!((leases[0].epoch, leases[0].owner.as_str()), (old.epoch + 1, "two"));
 }
 
 pub async fn takeover_after_release_is_immediate(hub: Fixture) {
@@ -76,14 +59,8 @@ pub async fn a_renewed_lease_does_not_expire(hub: Fixture) {
     let leases = own(&hub, "one").await;
     let renewed = hub.renew_leases(&leases, at(90)).await.unwrap();
     assert_eq!(renewed.len(), leases.len());
-    assert_eq!(
-        (renewed[0].epoch, renewed[0].expires_at),
-        (leases[0].epoch, at(90))
-    );
-    assert_eq!(
-        hub.acquire_leases("two", 9, at(60), at(99)).await.unwrap(),
-        []
-    );
+    assert_eq!((renewed[0].epoch, renewed[0].expires_at), (leases[0].epoch, at(90)));
+    assert_eq!(hub.acquire_leases("two", 9, at(60), at(99)).await.unwrap(), []);
 }
 
 pub async fn only_current_leases_are_renewed(hub: Fixture) {
@@ -91,17 +68,10 @@ pub async fn only_current_leases_are_renewed(hub: Fixture) {
     let taken = hub.acquire_leases("two", 1, at(30), at(60)).await.unwrap();
     let renewed = hub.renew_leases(&old, at(90)).await.unwrap();
     assert_eq!(renewed.len(), old.len() - 1);
-    assert!(
-        renewed
-            .iter()
-            .all(|lease| lease.partition != taken[0].partition)
-    );
+    assert!(renewed.iter().all(|lease| lease.partition != taken[0].partition));
     assert_eq!(hub.renew_leases(&[], at(90)).await.unwrap(), []);
     // The new owner's term is its own.
-    assert_eq!(
-        hub.renew_leases(&taken, at(91)).await.unwrap()[0].expires_at,
-        at(91)
-    );
+    assert_eq!(hub.renew_leases(&taken, at(91)).await.unwrap()[0].expires_at, at(91));
 }
 
 /// A lease that somebody else has taken over, and the instance and message of its partition.
@@ -109,11 +79,7 @@ async fn stale(hub: &Fixture) -> (Lease, Lease) {
     let old = own_one(hub).await;
     create(hub, &old, "known").await;
     fill(hub, P0, &["m1"]).await;
-    let new = hub
-        .acquire_leases("two", u16::MAX, at(30), at(60))
-        .await
-        .unwrap()
-        .remove(0);
+    let new = hub.acquire_leases("two", u16::MAX, at(30), at(60)).await.unwrap().remove(0);
     (old, new)
 }
 
@@ -122,10 +88,7 @@ pub async fn a_stale_owner_cannot_commit(hub: Fixture) {
     assert_refused(hub.commit(&old, consuming(&["m1"])).await, LeaseLost);
     // Losing the lease is said even where the batch would conflict as well.
     let no = number(&hub, P0).await;
-    assert_refused(
-        hub.commit(&old, changes(vec![creation(no, "known")])).await,
-        LeaseLost,
-    );
+    assert_refused(hub.commit(&old, changes(vec![creation(no, "known")])).await, LeaseLost);
     assert_refused(hub.commit(&old, consuming(&["missing"])).await, LeaseLost);
     assert_eq!(inbox(&hub, &new).await, ["m1"]);
     hub.commit(&new, consuming(&["m1"])).await.unwrap();
@@ -135,10 +98,7 @@ pub async fn a_stale_owner_cannot_read(hub: Fixture) {
     let (old, new) = stale(&hub).await;
     assert_refused(hub.poll(&old, at(0), LIMIT).await, LeaseLost);
     assert_refused(hub.load_partition(&old).await, LeaseLost);
-    assert_refused(
-        hub.load_instances(&old, &strings(&["known"])).await,
-        LeaseLost,
-    );
+    assert_refused(hub.load_instances(&old, &strings(&["known"])).await, LeaseLost);
     assert_eq!(load(&hub, &new, "known").await.record.id, "known");
 }
 
@@ -146,31 +106,20 @@ pub async fn a_stale_release_changes_nothing(hub: Fixture) {
     let (old, new) = stale(&hub).await;
     hub.release_leases(&[old]).await.unwrap();
     hub.release_leases(&[]).await.unwrap();
-    assert_eq!(
-        hub.acquire_leases("three", 9, at(31), at(60))
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(hub.acquire_leases("three", 9, at(31), at(60)).await.unwrap(), []);
     hub.commit(&new, consuming(&["m1"])).await.unwrap();
 }
 
 pub async fn a_released_lease_is_stale(hub: Fixture) {
     let lease = own_one(&hub).await;
-    hub.release_leases(std::slice::from_ref(&lease))
-        .await
-        .unwrap();
+    hub.release_leases(std::slice::from_ref(&lease)).await.unwrap();
     assert_refused(hub.commit(&lease, consuming(&[])).await, LeaseLost);
     assert_refused(hub.poll(&lease, at(0), LIMIT).await, LeaseLost);
     assert_eq!(hub.renew_leases(&[lease], at(90)).await.unwrap(), []);
 }
 
 pub async fn an_expired_lease_is_good_until_it_is_taken(hub: Fixture) {
-    let lease = hub
-        .acquire_leases("one", 1, at(0), at(1))
-        .await
-        .unwrap()
-        .remove(0);
+    let lease = hub.acquire_leases("one", 1, at(0), at(1)).await.unwrap().remove(0);
     fill(&hub, lease.partition, &["m1"]).await;
     hub.commit(&lease, consuming(&["m1"])).await.unwrap();
     assert_eq!(hub.renew_leases(&[lease], at(90)).await.unwrap().len(), 1);

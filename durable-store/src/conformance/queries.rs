@@ -1,10 +1,5 @@
 //! What anyone can read: instances by id, by filter and by page, history, replies.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::wildcard_imports
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::wildcard_imports)]
 
 use std::collections::HashSet;
 
@@ -17,18 +12,12 @@ pub async fn unknown_ids_are_left_out(hub: Fixture) {
     let (zero, one) = own_two(&hub).await;
     create(&hub, &zero, "a").await;
     create(&hub, &one, "b").await;
-    let found = hub
-        .read_instances(&strings(&["x", "a", "b", "y"]))
-        .await
-        .unwrap();
+    let found = hub.read_instances(&strings(&["x", "a", "b", "y"])).await.unwrap();
     let ids: HashSet<_> = found.iter().map(|record| record.id.as_str()).collect();
     assert_eq!(ids, HashSet::from(["a", "b"]));
     assert_eq!(hub.read_instances(&[]).await.unwrap(), []);
     // An owner loads what is in its partition.
-    let loaded = hub
-        .load_instances(&zero, &strings(&["x", "a", "b"]))
-        .await
-        .unwrap();
+    let loaded = hub.load_instances(&zero, &strings(&["x", "a", "b"])).await.unwrap();
     assert_eq!((loaded.len(), loaded[0].record.id.as_str()), (1, "a"));
     assert_eq!(hub.load_instances(&zero, &[]).await.unwrap(), []);
 }
@@ -36,20 +25,8 @@ pub async fn unknown_ids_are_left_out(hub: Fixture) {
 pub async fn an_id_asked_for_twice_comes_once(hub: Fixture) {
     let lease = own_one(&hub).await;
     create(&hub, &lease, "a").await;
-    assert_eq!(
-        hub.read_instances(&strings(&["a", "a"]))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        hub.load_instances(&lease, &strings(&["a", "a"]))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(hub.read_instances(&strings(&["a", "a"])).await.unwrap().len(), 1);
+    assert_eq!(hub.load_instances(&lease, &strings(&["a", "a"])).await.unwrap().len(), 1);
 }
 
 pub async fn instances_load_with_their_side_rows(hub: Fixture) {
@@ -57,19 +34,11 @@ pub async fn instances_load_with_their_side_rows(hub: Fixture) {
     let mut all = Vec::new();
     for (id, rows) in [("a", 0), ("b", 2), ("c", 1)] {
         let no = create(&hub, &lease, id).await;
-        let put_side = (0..rows)
-            .map(|key| (key, text(&format!("{id} {key}"))))
-            .collect();
-        all.push(InstanceChange {
-            put_side,
-            ..change(no)
-        });
+        let put_side = (0..rows).map(|key| (key, text(&format!("{id} {key}")))).collect();
+        all.push(InstanceChange { put_side, ..change(no) });
     }
     hub.commit(&lease, changes(all)).await.unwrap();
-    let mut loaded = hub
-        .load_instances(&lease, &strings(&["c", "b", "a"]))
-        .await
-        .unwrap();
+    let mut loaded = hub.load_instances(&lease, &strings(&["c", "b", "a"])).await.unwrap();
     loaded.sort_by_key(|stored| stored.record.no);
     assert_eq!(loaded[0].side, []);
     assert_eq!(loaded[1].side, [(0, text("b 0")), (1, text("b 1"))]);
@@ -84,11 +53,7 @@ async fn filled(hub: &Fixture) {
         let lease = if n % 2 == 0 { &zero } else { &one };
         let no = number(hub, lease.partition).await;
         let mut change = creation(no, &format!("order-{n}"));
-        change.status = if n < 2 {
-            Status::Completed
-        } else {
-            Status::Running
-        };
+        change.status = if n < 2 { Status::Completed } else { Status::Running };
         let new = change.create.as_mut().unwrap();
         new.created_at = at(n);
         new.parent = (n >= 4).then(|| "order-0".to_owned());
@@ -106,20 +71,12 @@ async fn filled(hub: &Fixture) {
 /// Checks which instances a query finds, and that it counts as many.
 async fn finds(hub: &Fixture, query: InstanceQuery, expected: &[&str]) {
     let page = hub.find_instances(&query, None, LIMIT).await.unwrap();
-    let mut ids: Vec<_> = page
-        .records
-        .iter()
-        .map(|record| record.id.as_str())
-        .collect();
+    let mut ids: Vec<_> = page.records.iter().map(|record| record.id.as_str()).collect();
     assert!(page.records.is_sorted_by_key(|record| record.no));
     assert_eq!(page.next, None);
     ids.sort_unstable();
     assert_eq!(ids, expected, "{query:?}");
-    assert_eq!(
-        hub.count_instances(&query).await.unwrap(),
-        expected.len() as u64,
-        "{query:?}"
-    );
+    assert_eq!(hub.count_instances(&query).await.unwrap(), expected.len() as u64, "{query:?}");
 }
 
 fn any() -> InstanceQuery {
@@ -128,130 +85,29 @@ fn any() -> InstanceQuery {
 
 pub async fn each_filter_narrows(hub: Fixture) {
     filled(&hub).await;
-    let orders = [
-        "order-0", "order-1", "order-2", "order-3", "order-4", "order-5",
-    ];
+    let orders = ["order-0", "order-1", "order-2", "order-3", "order-4", "order-5"];
     let all = [&["@counter@a"], &orders[..]].concat();
     finds(&hub, any(), &all).await;
     let orchestrations = Some(InstanceKind::Orchestration);
-    finds(
-        &hub,
-        InstanceQuery {
-            kind: orchestrations,
-            ..any()
-        },
-        &orders,
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            kind: Some(InstanceKind::Entity),
-            ..any()
-        },
-        &all[..1],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            id_prefix: Some("order-".into()),
-            ..any()
-        },
-        &orders,
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            id_prefix: Some("order-3".into()),
-            ..any()
-        },
-        &orders[3..4],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            id_prefix: Some(String::new()),
-            ..any()
-        },
-        &all,
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            name: Some("counter".into()),
-            ..any()
-        },
-        &all[..1],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            name: Some("count".into()),
-            ..any()
-        },
-        &[],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            statuses: vec![Status::Completed],
-            ..any()
-        },
-        &orders[..2],
-    )
-    .await;
+    finds(&hub, InstanceQuery { kind: orchestrations, ..any() }, &orders).await;
+    finds(&hub, InstanceQuery { kind: Some(InstanceKind::Entity), ..any() }, &all[..1]).await;
+    finds(&hub, InstanceQuery { id_prefix: Some("order-".into()), ..any() }, &orders).await;
+    finds(&hub, InstanceQuery { id_prefix: Some("order-3".into()), ..any() }, &orders[3..4]).await;
+    finds(&hub, InstanceQuery { id_prefix: Some(String::new()), ..any() }, &all).await;
+    finds(&hub, InstanceQuery { name: Some("counter".into()), ..any() }, &all[..1]).await;
+    finds(&hub, InstanceQuery { name: Some("count".into()), ..any() }, &[]).await;
+    finds(&hub, InstanceQuery { statuses: vec![Status::Completed], ..any() }, &orders[..2]).await;
     let two = vec![Status::Running, Status::Completed];
+    finds(&hub, InstanceQuery { statuses: two, ..any() }, &all).await;
+    finds(&hub, InstanceQuery { statuses: vec![Status::Failed], ..any() }, &[]).await;
+    finds(&hub, InstanceQuery { parent: Some("order-0".into()), ..any() }, &orders[4..]).await;
     finds(
         &hub,
-        InstanceQuery {
-            statuses: two,
-            ..any()
-        },
-        &all,
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            statuses: vec![Status::Failed],
-            ..any()
-        },
-        &[],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            parent: Some("order-0".into()),
-            ..any()
-        },
-        &orders[4..],
-    )
-    .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            created_from: Some(at(3)),
-            ..any()
-        },
+        InstanceQuery { created_from: Some(at(3)), ..any() },
         &[&all[..1], &orders[3..]].concat(),
     )
     .await;
-    finds(
-        &hub,
-        InstanceQuery {
-            created_to: Some(at(3)),
-            ..any()
-        },
-        &orders[..3],
-    )
-    .await;
+    finds(&hub, InstanceQuery { created_to: Some(at(3)), ..any() }, &orders[..3]).await;
 }
 
 pub async fn filters_combine(hub: Fixture) {
@@ -273,10 +129,7 @@ pub async fn a_prefix_is_taken_literally(hub: Fixture) {
     for id in ["a%b", "a_b", "aXb", "A%b", "a%", "ü1", "ü\u{10FFFF}x", "v"] {
         create(&hub, &lease, id).await;
     }
-    let prefix = |prefix: &str| InstanceQuery {
-        id_prefix: Some(prefix.into()),
-        ..any()
-    };
+    let prefix = |prefix: &str| InstanceQuery { id_prefix: Some(prefix.into()), ..any() };
     finds(&hub, prefix("a%"), &["a%", "a%b"]).await;
     finds(&hub, prefix("a_"), &["a_b"]).await;
     finds(&hub, prefix("A"), &["A%b"]).await;
@@ -302,32 +155,19 @@ pub async fn pages_cover_everything_once(hub: Fixture) {
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 7);
         assert_eq!(pages, 7_usize.div_ceil(limit));
     }
-    assert_eq!(
-        hub.find_instances(&any(), None, 0).await.unwrap().records,
-        []
-    );
+    assert_eq!(hub.find_instances(&any(), None, 0).await.unwrap().records, []);
 }
 
 pub async fn a_page_has_a_limit(hub: Fixture) {
     let lease = own_one(&hub).await;
     let count = limits::MAX_PAGE_ROWS + 1;
-    let first = hub
-        .reserve_numbers(u32::try_from(count).unwrap())
-        .await
-        .unwrap();
-    let numbers = (0_i64..)
-        .take(count)
-        .map(|n| InstanceNo::new(P0, first + n));
-    let created = numbers
-        .map(|no| creation(no, &format!("i{}", no.0)))
-        .collect();
+    let first = hub.reserve_numbers(u32::try_from(count).unwrap()).await.unwrap();
+    let numbers = (0_i64..).take(count).map(|n| InstanceNo::new(P0, first + n));
+    let created = numbers.map(|no| creation(no, &format!("i{}", no.0))).collect();
     hub.commit(&lease, changes(created)).await.unwrap();
     let page = hub.find_instances(&any(), None, usize::MAX).await.unwrap();
     assert_eq!(page.records.len(), limits::MAX_PAGE_ROWS);
-    let rest = hub
-        .find_instances(&any(), page.next, usize::MAX)
-        .await
-        .unwrap();
+    let rest = hub.find_instances(&any(), page.next, usize::MAX).await.unwrap();
     assert_eq!((rest.records.len(), rest.next), (1, None));
     assert_eq!(hub.count_instances(&any()).await.unwrap(), count as u64);
 }
@@ -338,20 +178,8 @@ pub async fn history_of_an_unknown_instance_is_empty(hub: Fixture) {
 }
 
 async fn reply(hub: &Fixture, lease: &crate::Lease, request: &str, body: &str, second: i64) {
-    let reply = Reply {
-        request: request.to_owned(),
-        body: text(body),
-        at: at(second),
-    };
-    hub.commit(
-        lease,
-        Batch {
-            replies: vec![reply],
-            ..Batch::default()
-        },
-    )
-    .await
-    .unwrap();
+    let reply = Reply { request: request.to_owned(), body: text(body), at: at(second) };
+    hub.commit(lease, Batch { replies: vec![reply], ..Batch::default() }).await.unwrap();
 }
 
 pub async fn replies_are_kept_until_cleaned(hub: Fixture) {
@@ -361,13 +189,7 @@ pub async fn replies_are_kept_until_cleaned(hub: Fixture) {
     let requests = strings(&["r1", "r2", "r3"]);
     let mut found = hub.read_replies(&requests).await.unwrap();
     found.sort();
-    assert_eq!(
-        found,
-        [
-            ("r1".to_owned(), text("one")),
-            ("r2".to_owned(), text("two"))
-        ]
-    );
+    assert_eq!(found, [("r1".to_owned(), text("one")), ("r2".to_owned(), text("two"))]);
     hub.clean(at(0), at(10)).await.unwrap();
     let found = hub.read_replies(&requests).await.unwrap();
     assert_eq!(found, [("r2".to_owned(), text("two"))]);

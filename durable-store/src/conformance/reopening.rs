@@ -1,11 +1,6 @@
 //! For backends that keep their data: what was answered is there when the hub is opened again,
 //! though nobody closed it.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::wildcard_imports
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::wildcard_imports)]
 
 use std::future::Future;
 
@@ -31,11 +26,7 @@ where
                 ..change(no)
             }],
             schedule: vec![due("timer", P0, at(5))],
-            replies: vec![Reply {
-                request: "r".to_owned(),
-                body: text("reply"),
-                at: at(1),
-            }],
+            replies: vec![Reply { request: "r".to_owned(), body: text("reply"), at: at(1) }],
             ..Batch::default()
         };
         hub.commit(&zero, batch).await.unwrap();
@@ -46,10 +37,7 @@ where
     let lease = own_one(&hub).await;
     assert_eq!(load(&hub, &lease, "a").await, before);
     assert_eq!(hub.load_partition(&lease).await.unwrap(), [before]);
-    assert_eq!(
-        hub.read_history(no, 0, LIMIT).await.unwrap(),
-        [(1, text("events"))]
-    );
+    assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), [(1, text("events"))]);
     assert_eq!(inbox(&hub, &lease).await, ["m2", "m1"]);
     assert_eq!(scheduled(&hub, &lease, at(9)).await, ["timer"]);
     assert_eq!(
@@ -82,10 +70,7 @@ where
     hub.commit(&lease, consuming(&["m1"])).await.unwrap();
     drop(hub);
     let hub = open().await;
-    assert_eq!(
-        send(&hub, plain(message("m1", P0, "target"))).await,
-        Accepted::Duplicate
-    );
+    assert_eq!(send(&hub, plain(message("m1", P0, "target"))).await, Accepted::Duplicate);
 }
 
 pub async fn the_number_of_partitions_stays<O, F>(open: O)

@@ -1,10 +1,5 @@
 //! What is accepted from outside: conditions, duplicates, and many senders at once.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::wildcard_imports
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::wildcard_imports)]
 
 use std::collections::HashSet;
 
@@ -15,46 +10,27 @@ use crate::model::{Accepted, InstanceChange, PartitionId, Status};
 use super::world::*;
 
 pub async fn a_message_without_condition_is_accepted(hub: Fixture) {
-    assert_eq!(
-        send(&hub, plain(message("m1", P0, "nobody"))).await,
-        Accepted::Sent
-    );
+    assert_eq!(send(&hub, plain(message("m1", P0, "nobody"))).await, Accepted::Sent);
     assert_eq!(hub.send(Vec::new(), at(0)).await.unwrap(), []);
     assert_eq!(read(&hub, "nobody").await, None);
 }
 
 pub async fn a_running_target_takes_messages(hub: Fixture) {
     let lease = own_one(&hub).await;
-    send(
-        &hub,
-        starting("start", new_instance(number(&hub, P0).await, "a")),
-    )
-    .await;
+    send(&hub, starting("start", new_instance(number(&hub, P0).await, "a"))).await;
     let no = read(&hub, "a").await.unwrap().no;
-    assert_eq!(
-        send(&hub, if_running(message("m1", P0, "a"))).await,
-        Accepted::Sent
-    );
+    assert_eq!(send(&hub, if_running(message("m1", P0, "a"))).await, Accepted::Sent);
     for (id, status) in [("m2", Status::Running), ("m3", Status::Suspended)] {
-        let change = InstanceChange {
-            status,
-            ..change(no)
-        };
+        let change = InstanceChange { status, ..change(no) };
         hub.commit(&lease, changes(vec![change])).await.unwrap();
-        assert_eq!(
-            send(&hub, if_running(message(id, P0, "a"))).await,
-            Accepted::Sent
-        );
+        assert_eq!(send(&hub, if_running(message(id, P0, "a"))).await, Accepted::Sent);
     }
     assert_eq!(inbox(&hub, &lease).await, ["start", "m1", "m2", "m3"]);
 }
 
 pub async fn an_unknown_target_refuses(hub: Fixture) {
     let lease = own_one(&hub).await;
-    assert_eq!(
-        send(&hub, if_running(message("m1", P0, "nobody"))).await,
-        Accepted::Unknown
-    );
+    assert_eq!(send(&hub, if_running(message("m1", P0, "nobody"))).await, Accepted::Unknown);
     assert_eq!(inbox(&hub, &lease).await, [""; 0]);
 }
 
@@ -62,10 +38,7 @@ pub async fn an_ended_target_refuses(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     for status in [Status::Completed, Status::Failed, Status::Terminated] {
-        let change = InstanceChange {
-            status,
-            ..change(no)
-        };
+        let change = InstanceChange { status, ..change(no) };
         hub.commit(&lease, changes(vec![change])).await.unwrap();
         let answer = send(&hub, if_running(message("m1", P0, "a"))).await;
         assert_eq!(answer, Accepted::Ended(status));
@@ -76,10 +49,7 @@ pub async fn an_ended_target_refuses(hub: Fixture) {
 pub async fn a_start_creates_the_instance(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = number(&hub, P0).await;
-    assert_eq!(
-        send(&hub, starting("m1", new_instance(no, "a"))).await,
-        Accepted::Sent
-    );
+    assert_eq!(send(&hub, starting("m1", new_instance(no, "a"))).await, Accepted::Sent);
     assert_eq!(load(&hub, &lease, "a").await.record.no, no);
     assert_eq!(inbox(&hub, &lease).await, ["m1"]);
 }
@@ -88,17 +58,11 @@ pub async fn a_start_of_an_id_that_exists_is_refused(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
     for status in Status::ALL {
-        let change = InstanceChange {
-            status,
-            ..change(no)
-        };
+        let change = InstanceChange { status, ..change(no) };
         hub.commit(&lease, changes(vec![change])).await.unwrap();
         let mut new = new_instance(number(&hub, P0).await, "a");
         new.request = "another request".into();
-        assert_eq!(
-            send(&hub, starting("m1", new)).await,
-            Accepted::Exists(status)
-        );
+        assert_eq!(send(&hub, starting("m1", new)).await, Accepted::Exists(status));
     }
     assert_eq!(inbox(&hub, &lease).await, [""; 0]);
     assert_eq!(read(&hub, "a").await.unwrap().no, no);
@@ -152,12 +116,7 @@ pub async fn a_refusal_does_not_stop_the_others(hub: Fixture) {
         plain(message("m3", P0, "x")),
     ];
     let answers = hub.send(envelopes, at(0)).await.unwrap();
-    let expected = [
-        Accepted::Sent,
-        Accepted::Unknown,
-        Accepted::Duplicate,
-        Accepted::Sent,
-    ];
+    let expected = [Accepted::Sent, Accepted::Unknown, Accepted::Duplicate, Accepted::Sent];
     assert_eq!(answers, expected);
     assert_eq!(inbox(&hub, &lease).await, ["m1", "m3"]);
 }
@@ -190,22 +149,12 @@ pub async fn envelopes_see_those_before_them(hub: Fixture) {
 pub async fn a_cleaned_receipt_is_forgotten(hub: Fixture) {
     let lease = own_one(&hub).await;
     for (id, second) in [("old", 0), ("new", 10)] {
-        hub.send(vec![plain(message(id, P0, "x"))], at(second))
-            .await
-            .unwrap();
+        hub.send(vec![plain(message(id, P0, "x"))], at(second)).await.unwrap();
     }
-    hub.commit(&lease, consuming(&["old", "new"]))
-        .await
-        .unwrap();
+    hub.commit(&lease, consuming(&["old", "new"])).await.unwrap();
     hub.clean(at(10), at(10)).await.unwrap();
-    assert_eq!(
-        send(&hub, plain(message("old", P0, "x"))).await,
-        Accepted::Sent
-    );
-    assert_eq!(
-        send(&hub, plain(message("new", P0, "x"))).await,
-        Accepted::Duplicate
-    );
+    assert_eq!(send(&hub, plain(message("old", P0, "x"))).await, Accepted::Sent);
+    assert_eq!(send(&hub, plain(message("new", P0, "x"))).await, Accepted::Duplicate);
 }
 
 pub async fn what_is_too_large_is_refused(hub: Fixture) {
@@ -223,9 +172,7 @@ pub async fn what_is_too_large_is_refused(hub: Fixture) {
 
 pub async fn a_partition_beyond_the_hub_is_refused(hub: Fixture) {
     let beyond = PartitionId(hub.hub().await.unwrap().partitions);
-    let result = hub
-        .send(vec![plain(message("m1", beyond, "x"))], at(0))
-        .await;
+    let result = hub.send(vec![plain(message("m1", beyond, "x"))], at(0)).await;
     assert_refused(result, Limit);
 }
 
@@ -254,16 +201,10 @@ pub async fn concurrent_senders_lose_nothing(hub: Fixture) {
     }
     tasks.join_all().await;
     assert_eq!(inbox(&hub, &lease).await, [""; 0]);
-    assert_eq!(
-        consumed.iter().collect::<HashSet<_>>().len(),
-        SENDERS * MESSAGES
-    );
+    assert_eq!(consumed.iter().collect::<HashSet<_>>().len(), SENDERS * MESSAGES);
     for sender in 0..SENDERS {
         let prefix = format!("{sender}/");
-        let of_one: Vec<_> = consumed
-            .iter()
-            .filter(|id| id.starts_with(&prefix))
-            .collect();
+        let of_one: Vec<_> = consumed.iter().filter(|id| id.starts_with(&prefix)).collect();
         let expected: Vec<_> = (0..MESSAGES).map(|n| format!("{prefix}{n}")).collect();
         assert_eq!(of_one, expected.iter().collect::<Vec<_>>());
     }
@@ -281,17 +222,8 @@ pub async fn a_start_raced_by_many_happens_once(hub: Fixture) {
         });
     }
     let answers = tasks.join_all().await;
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|answer| **answer == Accepted::Sent)
-            .count(),
-        1
-    );
+    assert_eq!(answers.iter().filter(|answer| **answer == Accepted::Sent).count(), 1);
     let refused = Accepted::Exists(Status::Pending);
-    assert_eq!(
-        answers.iter().filter(|answer| **answer == refused).count(),
-        9
-    );
+    assert_eq!(answers.iter().filter(|answer| **answer == refused).count(), 9);
     assert_eq!(inbox(&hub, &lease).await.len(), 1);
 }

@@ -1,11 +1,6 @@
 //! What the cases share: the fixture, fixed points in time, and short ways to say "an instance",
 //! "a message", "a commit". A helper panics if the store fails; the case then fails by its name.
-#![allow(
-    missing_docs,
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    clippy::implicit_hasher
-)]
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, clippy::implicit_hasher)]
 
 use std::any::Any;
 use std::fmt;
@@ -31,19 +26,13 @@ pub struct Fixture {
 impl Fixture {
     /// `store`, with something that is dropped after it.
     pub fn keeping(store: impl Store, kept: impl Any + Send + Sync) -> Self {
-        Self {
-            store: Arc::new(store),
-            _kept: Some(Arc::new(kept)),
-        }
+        Self { store: Arc::new(store), _kept: Some(Arc::new(kept)) }
     }
 }
 
 impl<S: Store> From<S> for Fixture {
     fn from(store: S) -> Self {
-        Self {
-            store: Arc::new(store),
-            _kept: None,
-        }
+        Self { store: Arc::new(store), _kept: None }
     }
 }
 
@@ -73,9 +62,7 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// Every partition, for `owner`, from second 0 to second 30.
 pub async fn own(hub: &Fixture, owner: &str) -> Vec<Lease> {
-    hub.acquire_leases(owner, u16::MAX, at(0), at(30))
-        .await
-        .unwrap()
+    hub.acquire_leases(owner, u16::MAX, at(0), at(30)).await.unwrap()
 }
 
 /// The leases of the first two partitions.
@@ -134,25 +121,17 @@ pub fn change(no: InstanceNo) -> InstanceChange {
 
 /// A change that creates an instance and sets it running.
 pub fn creation(no: InstanceNo, id: &str) -> InstanceChange {
-    InstanceChange {
-        create: Some(Box::new(new_instance(no, id))),
-        ..change(no)
-    }
+    InstanceChange { create: Some(Box::new(new_instance(no, id))), ..change(no) }
 }
 
 pub fn changes(instances: Vec<InstanceChange>) -> Batch {
-    Batch {
-        instances,
-        ..Batch::default()
-    }
+    Batch { instances, ..Batch::default() }
 }
 
 /// A new running instance in the partition of `lease`.
 pub async fn create(hub: &Fixture, lease: &Lease, id: &str) -> InstanceNo {
     let no = number(hub, lease.partition).await;
-    hub.commit(lease, changes(vec![creation(no, id)]))
-        .await
-        .unwrap();
+    hub.commit(lease, changes(vec![creation(no, id)])).await.unwrap();
     no
 }
 
@@ -167,24 +146,15 @@ pub fn message(id: &str, partition: PartitionId, target: &str) -> Message {
 }
 
 pub fn due(id: &str, partition: PartitionId, due_at: Timestamp) -> Message {
-    Message {
-        due_at: Some(due_at),
-        ..message(id, partition, "target")
-    }
+    Message { due_at: Some(due_at), ..message(id, partition, "target") }
 }
 
 pub fn plain(message: Message) -> Envelope {
-    Envelope {
-        message,
-        condition: Condition::None,
-    }
+    Envelope { message, condition: Condition::None }
 }
 
 pub fn if_running(message: Message) -> Envelope {
-    Envelope {
-        message,
-        condition: Condition::Running,
-    }
+    Envelope { message, condition: Condition::Running }
 }
 
 pub fn starting(message_id: &str, new: NewInstance) -> Envelope {
@@ -203,19 +173,13 @@ pub async fn send(hub: &Fixture, envelope: Envelope) -> Accepted {
 
 /// Sends plain messages with these ids to the partition.
 pub async fn fill(hub: &Fixture, partition: PartitionId, ids: &[&str]) {
-    let envelopes = ids
-        .iter()
-        .map(|id| plain(message(id, partition, "target")))
-        .collect();
+    let envelopes = ids.iter().map(|id| plain(message(id, partition, "target"))).collect();
     let answers = hub.send(envelopes, at(0)).await.unwrap();
     assert!(answers.iter().all(|answer| *answer == Accepted::Sent));
 }
 
 pub fn consuming(ids: &[&str]) -> Batch {
-    Batch {
-        consume: strings(ids),
-        ..Batch::default()
-    }
+    Batch { consume: strings(ids), ..Batch::default() }
 }
 
 pub fn strings(ids: &[&str]) -> Vec<String> {
@@ -231,11 +195,7 @@ pub async fn inbox(hub: &Fixture, lease: &Lease) -> Vec<String> {
 /// The ids of scheduled messages that are due by `horizon`.
 pub async fn scheduled(hub: &Fixture, lease: &Lease, horizon: Timestamp) -> Vec<String> {
     let polled = hub.poll(lease, horizon, LIMIT).await.unwrap();
-    polled
-        .scheduled
-        .into_iter()
-        .map(|message| message.id)
-        .collect()
+    polled.scheduled.into_iter().map(|message| message.id).collect()
 }
 
 /// The record of an instance, if it exists.

@@ -19,10 +19,7 @@ const SEQ_BITS: u32 = 48;
 
 /// The part of `inbox.seq` that belongs to a partition: from the first, before the second.
 pub(super) fn seq_range(partition: PartitionId) -> (i64, i64) {
-    (
-        i64::from(partition.0) << SEQ_BITS,
-        (i64::from(partition.0) + 1) << SEQ_BITS,
-    )
+    (i64::from(partition.0) << SEQ_BITS, (i64::from(partition.0) + 1) << SEQ_BITS)
 }
 
 /// The instance numbers of a partition: from the first, before the second.
@@ -74,35 +71,22 @@ impl CommitScript {
             script: Script::of(sql::EXPECT_LEASE),
             lease: lease.clone(),
             expected: Vec::new(),
-            hints: batch
-                .send
-                .iter()
-                .map(|envelope| envelope.message.partition)
-                .collect(),
+            hints: batch.send.iter().map(|envelope| envelope.message.partition).collect(),
         };
         this.script.bind(i64::from(lease.partition.0))?;
         this.script.bind(lease.epoch)?;
         this.instances(&batch.instances)?;
         this.side_rows(&batch.instances)?;
         this.taken_messages(batch)?;
-        let created = batch
-            .send
-            .iter()
-            .filter_map(|envelope| match &envelope.condition {
-                Condition::Creates(new) => Some(&**new),
-                Condition::None | Condition::Running => None,
-            });
+        let created = batch.send.iter().filter_map(|envelope| match &envelope.condition {
+            Condition::Creates(new) => Some(&**new),
+            Condition::None | Condition::Running => None,
+        });
         create_pending(&mut this.script, sql::INSERT_INSTANCES_IF_ABSENT, created)?;
-        let messages = batch
-            .schedule
-            .iter()
-            .chain(batch.send.iter().map(|e| &e.message));
+        let messages = batch.schedule.iter().chain(batch.send.iter().map(|e| &e.message));
         add_messages(&mut this.script, messages)?;
-        let replies: Vec<_> = batch
-            .replies
-            .iter()
-            .map(|r| (&r.request, &*r.body, r.at.as_micros()))
-            .collect();
+        let replies: Vec<_> =
+            batch.replies.iter().map(|r| (&r.request, &*r.body, r.at.as_micros())).collect();
         this.rows(sql::PUT_REPLIES, &replies)?;
         Ok(this)
     }
@@ -140,58 +124,33 @@ impl CommitScript {
     fn expect(&mut self, rows: usize, what: &'static str) -> Result<()> {
         let statement = self.script.push(sql::EXPECT_CHANGES);
         self.script.bind(i64::try_from(rows).unwrap_or(i64::MAX))?;
-        self.expected.push(Expected {
-            statement,
-            rows,
-            what,
-        });
+        self.expected.push(Expected { statement, rows, what });
         Ok(())
     }
 
     fn instances(&mut self, changes: &[InstanceChange]) -> Result<()> {
-        let created: Vec<_> = changes
-            .iter()
-            .filter_map(|c| c.create.as_deref())
-            .map(instance_row)
-            .collect();
+        let created: Vec<_> =
+            changes.iter().filter_map(|c| c.create.as_deref()).map(instance_row).collect();
         self.rows(sql::INSERT_INSTANCES, &created)?;
-        let new: Vec<_> = changes
-            .iter()
-            .filter(|c| c.create.is_some())
-            .map(progress_row)
-            .collect();
+        let new: Vec<_> = changes.iter().filter(|c| c.create.is_some()).map(progress_row).collect();
         self.rows(sql::INSERT_PROGRESS, &new)?;
-        let old: Vec<_> = changes
-            .iter()
-            .filter(|c| c.create.is_none())
-            .map(progress_row)
-            .collect();
+        let old: Vec<_> = changes.iter().filter(|c| c.create.is_none()).map(progress_row).collect();
         if self.rows(sql::UPDATE_PROGRESS, &old)? {
             self.expect(old.len(), "instances to change")?;
         }
         let history: Vec<_> = changes
             .iter()
-            .flat_map(|c| {
-                c.history
-                    .iter()
-                    .map(|(turn, events)| (c.no.0, *turn, &**events))
-            })
+            .flat_map(|c| c.history.iter().map(|(turn, events)| (c.no.0, *turn, &**events)))
             .collect();
         self.rows(sql::INSERT_HISTORY, &history)?;
         Ok(())
     }
 
     fn side_rows(&mut self, changes: &[InstanceChange]) -> Result<()> {
-        let cleared: Vec<_> = changes
-            .iter()
-            .filter(|c| c.clear_side)
-            .map(|c| c.no.0)
-            .collect();
+        let cleared: Vec<_> = changes.iter().filter(|c| c.clear_side).map(|c| c.no.0).collect();
         self.rows(sql::CLEAR_SIDE, &cleared)?;
-        let deleted: Vec<_> = changes
-            .iter()
-            .flat_map(|c| c.delete_side.iter().map(|key| (c.no.0, *key)))
-            .collect();
+        let deleted: Vec<_> =
+            changes.iter().flat_map(|c| c.delete_side.iter().map(|key| (c.no.0, *key))).collect();
         self.rows(sql::DELETE_SIDE, &deleted)?;
         let put: Vec<_> = changes
             .iter()
@@ -215,17 +174,8 @@ impl CommitScript {
     }
 }
 
-type InstanceRow<'a> = (
-    i64,
-    &'a str,
-    i64,
-    &'a str,
-    &'a str,
-    Option<&'a str>,
-    &'a str,
-    i64,
-    &'a str,
-);
+type InstanceRow<'a> =
+    (i64, &'a str, i64, &'a str, &'a str, Option<&'a str>, &'a str, i64, &'a str);
 
 fn instance_row(new: &NewInstance) -> InstanceRow<'_> {
     (
@@ -266,10 +216,7 @@ fn progress_row(change: &InstanceChange) -> ProgressRow<'_> {
         change.state.as_deref(),
         change.output.as_deref(),
         u8::from(change.custom_status.is_none()),
-        change
-            .custom_status
-            .as_ref()
-            .and_then(|custom| custom.as_deref()),
+        change.custom_status.as_ref().and_then(|custom| custom.as_deref()),
     )
 }
 
@@ -299,9 +246,7 @@ pub(super) fn add_messages<'a>(
     messages: impl Iterator<Item = &'a Message>,
 ) -> Result<()> {
     let mut seen = HashSet::new();
-    let messages: Vec<&Message> = messages
-        .filter(|message| seen.insert(&message.id))
-        .collect();
+    let messages: Vec<&Message> = messages.filter(|message| seen.insert(&message.id)).collect();
     if messages.is_empty() {
         return Ok(());
     }
@@ -309,13 +254,7 @@ pub(super) fn add_messages<'a>(
     for (place, message) in messages.iter().enumerate() {
         // Counted back from the number that `ADVANCE_SEQ` leaves.
         let back = messages.len() - place;
-        let Message {
-            id,
-            partition,
-            target,
-            due_at,
-            body,
-        } = message;
+        let Message { id, partition, target, due_at, body } = message;
         if let Some(due_at) = due_at {
             let partition = i64::from(partition.0);
             scheduled.push((partition, back, id, target, body, Some(due_at.as_micros())));
@@ -325,10 +264,7 @@ pub(super) fn add_messages<'a>(
     }
     script.push(sql::ADVANCE_SEQ);
     script.bind(i64::try_from(messages.len()).unwrap_or(i64::MAX))?;
-    for (statement, rows) in [
-        (sql::INSERT_INBOX, inbox),
-        (sql::INSERT_SCHEDULED, scheduled),
-    ] {
+    for (statement, rows) in [(sql::INSERT_INBOX, inbox), (sql::INSERT_SCHEDULED, scheduled)] {
         if !rows.is_empty() {
             script.push(statement);
             script.bind_rows(&rows)?;

@@ -76,27 +76,21 @@ pub(super) fn classify(
                 "`{path}` cannot be opened: check that it exists, and the rights of its directory"
             ),
         ),
-        (Some(code::IOERR), _) => (
-            StoreErrorKind::Other,
-            format!("the disk of `{path}` failed: check the system's log"),
-        ),
-        (Some(code::TOOBIG), _) => (
-            StoreErrorKind::Limit,
-            format!("a value is larger than SQLite takes in `{path}`"),
-        ),
-        (Some(code::CONSTRAINT), _) => (
-            StoreErrorKind::Conflict,
-            format!("the change contradicts what is stored in `{path}`"),
-        ),
+        (Some(code::IOERR), _) => {
+            (StoreErrorKind::Other, format!("the disk of `{path}` failed: check the system's log"))
+        }
+        (Some(code::TOOBIG), _) => {
+            (StoreErrorKind::Limit, format!("a value is larger than SQLite takes in `{path}`"))
+        }
+        (Some(code::CONSTRAINT), _) => {
+            (StoreErrorKind::Conflict, format!("the change contradicts what is stored in `{path}`"))
+        }
         (_, sqlx::Error::PoolTimedOut) => (
             StoreErrorKind::Unavailable,
             format!("every connection that reads `{path}` was in use for too long: try again"),
         ),
         (_, sqlx::Error::PoolClosed) => return closed(operation),
-        _ => (
-            StoreErrorKind::Other,
-            format!("the database `{path}` failed: see the cause"),
-        ),
+        _ => (StoreErrorKind::Other, format!("the database `{path}` failed: see the cause")),
     };
     StoreError::new(kind, operation, detail).with_source(Arc::clone(error))
 }
@@ -121,9 +115,5 @@ pub(super) fn classify_commit(
 
 /// The store was closed, or its runtime ended.
 pub(super) fn closed(operation: &'static str) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Other,
-        operation,
-        "the store is closed: open it again",
-    )
+    StoreError::new(StoreErrorKind::Other, operation, "the store is closed: open it again")
 }

@@ -36,20 +36,14 @@ pub(super) async fn acquire(
         None => true,
         Some(other) if other == owner => false,
         Some(_) if part.expires_at <= now.as_micros() => true,
-        Some(other) if part.guarded => *dead
-            .entry(other.clone())
-            .or_insert_with(|| locks.is_dead(other)),
+        Some(other) if part.guarded => {
+            *dead.entry(other.clone()).or_insert_with(|| locks.is_dead(other))
+        }
         Some(_) => false,
     };
     let (open, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| is_open(part));
-    let own = others
-        .into_iter()
-        .filter(|part| part.owner.as_deref() == Some(owner));
-    let mut chosen: Vec<Part> = open
-        .into_iter()
-        .chain(own)
-        .take(usize::from(limit))
-        .collect();
+    let own = others.into_iter().filter(|part| part.owner.as_deref() == Some(owner));
+    let mut chosen: Vec<Part> = open.into_iter().chain(own).take(usize::from(limit)).collect();
     if chosen.is_empty() {
         return Ok(Vec::new());
     }
@@ -99,15 +93,8 @@ pub(super) async fn renew(
     for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
         current.push(row.try_get::<u16, _>(0)?);
     }
-    let renewed = leases
-        .iter()
-        .filter(|lease| current.contains(&lease.partition.0));
-    Ok(renewed
-        .map(|lease| Lease {
-            expires_at,
-            ..lease.clone()
-        })
-        .collect())
+    let renewed = leases.iter().filter(|lease| current.contains(&lease.partition.0));
+    Ok(renewed.map(|lease| Lease { expires_at, ..lease.clone() }).collect())
 }
 
 /// Gives `leases` back, as far as they are current.
@@ -122,8 +109,5 @@ pub(super) async fn release(
 }
 
 fn keys(leases: &[Lease]) -> Vec<(u16, i64)> {
-    leases
-        .iter()
-        .map(|lease| (lease.partition.0, lease.epoch))
-        .collect()
+    leases.iter().map(|lease| (lease.partition.0, lease.epoch)).collect()
 }

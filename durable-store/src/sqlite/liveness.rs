@@ -39,10 +39,7 @@ impl LockFiles {
     pub(super) fn beside(path: &Path) -> Self {
         let mut directory = path.as_os_str().to_owned();
         directory.push(".workers");
-        Self {
-            directory: directory.into(),
-            held: HashMap::new(),
-        }
+        Self { directory: directory.into(), held: HashMap::new() }
     }
 
     /// Takes the lock of `owner`, if it is not held yet. Whether it is held now: if not, others
@@ -54,8 +51,7 @@ impl LockFiles {
         let path = self.path(owner);
         match lock(&self.directory, &path) {
             Ok(Some(file)) => {
-                self.held
-                    .insert(owner.to_owned(), HeldLock { path, _file: file });
+                self.held.insert(owner.to_owned(), HeldLock { path, _file: file });
                 true
             }
             Ok(None) => {
@@ -161,10 +157,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = directory.path().join("hub.db");
         let (mut one, two) = (LockFiles::beside(&database), LockFiles::beside(&database));
-        assert!(
-            !two.is_dead("one"),
-            "nothing is known without the directory"
-        );
+        assert!(!two.is_dead("one"), "nothing is known without the directory");
         assert!(one.hold("one") && one.hold("one"));
         assert!(!two.is_dead("one") && !one.is_dead("one"));
         drop(one);

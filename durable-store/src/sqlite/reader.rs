@@ -62,10 +62,7 @@ impl Reader {
             script.run_all(&mut connection).await
         };
         let outcomes = self.classified(operation, fetched.await)?;
-        Ok(outcomes
-            .into_iter()
-            .flat_map(|outcome| outcome.rows)
-            .collect())
+        Ok(outcomes.into_iter().flat_map(|outcome| outcome.rows).collect())
     }
 
     fn classified<T>(&self, operation: &'static str, fetched: Fetched<T>) -> Result<T> {
@@ -178,15 +175,9 @@ impl Reader {
         limit: usize,
     ) -> Result<Page> {
         let limit = limit.min(limits::MAX_PAGE_ROWS);
-        let by_id = query
-            .id_prefix
-            .as_ref()
-            .is_some_and(|prefix| !prefix.is_empty());
-        let (head, tail) = if by_id {
-            (sql::FIND_BY_ID, sql::PAGE_BY_ID)
-        } else {
-            (sql::FIND, sql::PAGE)
-        };
+        let by_id = query.id_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty());
+        let (head, tail) =
+            if by_id { (sql::FIND_BY_ID, sql::PAGE_BY_ID) } else { (sql::FIND, sql::PAGE) };
         let mut script = Script::of(head);
         conditions(&mut script, query, after)?;
         script.extend(tail);
@@ -205,10 +196,7 @@ impl Reader {
         conditions(&mut script, query, None)?;
         let rows = self.rows("count_instances", &script).await?;
         let counts = self.decoded("count_instances", &rows, |row| row.try_get::<i64, _>(0))?;
-        Ok(counts
-            .first()
-            .and_then(|count| u64::try_from(*count).ok())
-            .unwrap_or(0))
+        Ok(counts.first().and_then(|count| u64::try_from(*count).ok()).unwrap_or(0))
     }
 
     pub(super) async fn history(
@@ -222,18 +210,14 @@ impl Reader {
         script.bind(after)?;
         script.bind(rows_limit(limit.min(limits::MAX_PAGE_ROWS)))?;
         let rows = self.rows("read_history", &script).await?;
-        self.decoded("read_history", &rows, |row| {
-            Ok((row.try_get(0)?, payload(row, 1)?))
-        })
+        self.decoded("read_history", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))
     }
 
     pub(super) async fn replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {
         let mut script = Script::of(sql::READ_REPLIES);
         script.bind_rows(requests)?;
         let rows = self.rows("read_replies", &script).await?;
-        self.decoded("read_replies", &rows, |row| {
-            Ok((row.try_get(0)?, payload(row, 1)?))
-        })
+        self.decoded("read_replies", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))
     }
 }
 
@@ -245,15 +229,7 @@ fn fence(lease: &Lease) -> Result<Script> {
 }
 
 fn conditions(script: &mut Script, query: &InstanceQuery, after: Option<InstanceNo>) -> Result<()> {
-    let InstanceQuery {
-        kind,
-        id_prefix,
-        name,
-        statuses,
-        parent,
-        created_from,
-        created_to,
-    } = query;
+    let InstanceQuery { kind, id_prefix, name, statuses, parent, created_from, created_to } = query;
     script.bind(after.map_or(i64::MIN, |after| after.0))?;
     if let Some(kind) = kind {
         script.extend(sql::AND_KIND);
@@ -273,13 +249,7 @@ fn conditions(script: &mut Script, query: &InstanceQuery, after: Option<Instance
     }
     if !statuses.is_empty() {
         script.extend(sql::AND_STATUS);
-        script.bind_rows(
-            &statuses
-                .iter()
-                .copied()
-                .map(status_code)
-                .collect::<Vec<_>>(),
-        )?;
+        script.bind_rows(&statuses.iter().copied().map(status_code).collect::<Vec<_>>())?;
     }
     if let Some(parent) = parent {
         script.extend(sql::AND_PARENT);
@@ -328,9 +298,7 @@ fn maybe_payload(row: &SqliteRow, column: usize) -> Fetched<Option<Payload>> {
 }
 
 fn time(row: &SqliteRow, column: usize) -> Fetched<Option<Timestamp>> {
-    Ok(row
-        .try_get::<Option<i64>, _>(column)?
-        .map(Timestamp::from_micros))
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
 }
 
 /// Decodes what the `select_instances` statements return.

@@ -39,24 +39,16 @@ pub(super) async fn prepare(
     let failed = |error: sqlx::Error| classify("open", path, &Arc::new(error));
     let marks = read_marks(connection).await.map_err(failed)?;
     check_marks(&marks, path)?;
-    set_journal_mode(connection, busy_timeout)
-        .await
-        .map_err(failed)?;
+    set_journal_mode(connection, busy_timeout).await.map_err(failed)?;
     if marks.version < newest() {
         connection.execute(sql::BEGIN).await.map_err(failed)?;
         // Read again: another process may have been faster.
         let marks = read_marks(connection).await.map_err(failed)?;
         let migrated = match check_marks(&marks, path) {
-            Ok(()) => migrate(connection, &marks, partitions)
-                .await
-                .map_err(failed),
+            Ok(()) => migrate(connection, &marks, partitions).await.map_err(failed),
             Err(refused) => Err(refused),
         };
-        let end = if migrated.is_ok() {
-            sql::COMMIT
-        } else {
-            sql::ROLLBACK
-        };
+        let end = if migrated.is_ok() { sql::COMMIT } else { sql::ROLLBACK };
         connection.execute(end).await.map_err(failed)?;
         migrated?;
     }
@@ -70,11 +62,7 @@ fn newest() -> i64 {
 
 async fn read_marks(connection: &mut SqliteConnection) -> std::result::Result<Marks, sqlx::Error> {
     let row = connection.fetch_one(sql::READ_MARKS).await?;
-    Ok(Marks {
-        application_id: row.try_get(0)?,
-        version: row.try_get(1)?,
-        tables: row.try_get(2)?,
-    })
+    Ok(Marks { application_id: row.try_get(0)?, version: row.try_get(1)?, tables: row.try_get(2)? })
 }
 
 fn check_marks(marks: &Marks, path: &Path) -> Result<()> {
@@ -137,22 +125,12 @@ async fn migrate(
     }
     if applied == 0 {
         let partitions = i64::from(partitions);
-        sqlx::query(sql::CREATE_HUB)
-            .bind(partitions)
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query(sql::CREATE_PARTS)
-            .bind(partitions)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(sql::CREATE_HUB).bind(partitions).execute(&mut *connection).await?;
+        sqlx::query(sql::CREATE_PARTS).bind(partitions).execute(&mut *connection).await?;
     }
     // A pragma takes no parameters; both values are numbers of ours.
-    let marks = format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}",
-        newest()
-    );
-    connection
-        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(marks)))
-        .await?;
+    let marks =
+        format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}", newest());
+    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(marks))).await?;
     Ok(())
 }

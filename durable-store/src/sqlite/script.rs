@@ -82,24 +82,16 @@ impl Script {
         T: Encode<'q, Sqlite> + Type<Sqlite>,
     {
         self.arguments.add(value).map_err(|cause| {
-            StoreError::new(
-                StoreErrorKind::Other,
-                "bind",
-                "a parameter cannot be encoded",
-            )
-            .with_source(cause)
+            StoreError::new(StoreErrorKind::Other, "bind", "a parameter cannot be encoded")
+                .with_source(cause)
         })
     }
 
     /// Adds a list of rows as the next parameter.
     pub(super) fn bind_rows<T: Serialize>(&mut self, rows: &[T]) -> Result<()> {
         let json = serde_json::to_string(rows).map_err(|cause| {
-            StoreError::new(
-                StoreErrorKind::Other,
-                "bind",
-                "rows cannot be written as JSON",
-            )
-            .with_source(cause)
+            StoreError::new(StoreErrorKind::Other, "bind", "rows cannot be written as JSON")
+                .with_source(cause)
         })?;
         self.bytes += json.len();
         self.bind(json)
@@ -116,8 +108,7 @@ impl Script {
         connection: &mut SqliteConnection,
     ) -> std::result::Result<Vec<Outcome>, sqlx::Error> {
         let mut outcomes = Vec::with_capacity(self.statements);
-        self.run(self.text.clone(), connection, &mut outcomes)
-            .await?;
+        self.run(self.text.clone(), connection, &mut outcomes).await?;
         Ok(outcomes)
     }
 
@@ -140,16 +131,14 @@ impl Script {
             text.push_str(sql::COMMIT);
         }
         let mut outcomes = Vec::with_capacity(self.statements + 2);
-        self.run(text, connection, &mut outcomes)
-            .await
-            .map_err(|error| {
-                let at = match outcomes.len().checked_sub(usize::from(begins)) {
-                    None => Place::Begin,
-                    Some(done) if done < self.statements => Place::Statement(done),
-                    Some(_) => Place::Commit,
-                };
-                Stopped { at, error }
-            })
+        self.run(text, connection, &mut outcomes).await.map_err(|error| {
+            let at = match outcomes.len().checked_sub(usize::from(begins)) {
+                None => Place::Begin,
+                Some(done) if done < self.statements => Place::Statement(done),
+                Some(_) => Place::Commit,
+            };
+            Stopped { at, error }
+        })
     }
 
     async fn run(

@@ -40,14 +40,9 @@ pub(super) async fn accept(
     let mut script = Script::default();
     let created = sent.iter().filter_map(|(envelope, _)| creates(envelope));
     create_pending(&mut script, sql::INSERT_INSTANCES, created)?;
-    add_messages(
-        &mut script,
-        sent.iter().map(|(envelope, _)| &envelope.message),
-    )?;
-    let receipts: Vec<_> = sent
-        .iter()
-        .map(|(envelope, at)| (&envelope.message.id, at.as_micros()))
-        .collect();
+    add_messages(&mut script, sent.iter().map(|(envelope, _)| &envelope.message))?;
+    let receipts: Vec<_> =
+        sent.iter().map(|(envelope, at)| (&envelope.message.id, at.as_micros())).collect();
     script.push(sql::INSERT_RECEIPTS);
     script.bind_rows(&receipts)?;
     script.run_all(connection).await?;
@@ -67,25 +62,15 @@ async fn look_up(
     envelopes: &[(&Envelope, Timestamp)],
 ) -> Result<Vec<Found>, Failure> {
     let mut script = Script::of(sql::LOOK_UP);
-    let keys: Vec<_> = envelopes
-        .iter()
-        .map(|(e, _)| (&e.message.id, &e.message.target))
-        .collect();
+    let keys: Vec<_> = envelopes.iter().map(|(e, _)| (&e.message.id, &e.message.target)).collect();
     script.bind_rows(&keys)?;
     let outcomes = script.run_all(connection).await?;
-    let mut found: Vec<Found> = envelopes
-        .iter()
-        .map(|_| Found {
-            seen: false,
-            target: None,
-        })
-        .collect();
+    let mut found: Vec<Found> =
+        envelopes.iter().map(|_| Found { seen: false, target: None }).collect();
     for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
         let place = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
         let seen = row.try_get(1)?;
-        let status = row
-            .try_get::<Option<i64>, _>(2)?
-            .and_then(super::reader::status);
+        let status = row.try_get::<Option<i64>, _>(2)?.and_then(super::reader::status);
         let target = status.zip(row.try_get(3)?);
         if let Some(entry) = found.get_mut(place) {
             *entry = Found { seen, target };
@@ -101,13 +86,8 @@ fn decide(envelopes: &[(&Envelope, Timestamp)], found: &[Found]) -> Vec<Accepted
     let mut answers = Vec::with_capacity(envelopes.len());
     for ((envelope, _), found) in envelopes.iter().zip(found) {
         let message = &envelope.message;
-        let new = created
-            .get(&*message.target)
-            .map(|request| (Status::Pending, *request));
-        let target = new.or(found
-            .target
-            .as_ref()
-            .map(|(status, request)| (*status, &**request)));
+        let new = created.get(&*message.target).map(|request| (Status::Pending, *request));
+        let target = new.or(found.target.as_ref().map(|(status, request)| (*status, &**request)));
         let answer = match (&envelope.condition, target) {
             _ if found.seen || ids.contains(&*message.id) => Accepted::Duplicate,
             (Condition::Running, None) => Accepted::Unknown,

@@ -40,30 +40,12 @@ pub(super) const CLEAN_ROWS: u32 = 5_000;
 /// What the writer can be asked for.
 pub(super) enum Work {
     Commit(CommitScript),
-    Send {
-        envelopes: Vec<Envelope>,
-        now: Timestamp,
-    },
-    Reserve {
-        count: u32,
-    },
-    Acquire {
-        owner: String,
-        limit: u16,
-        now: Timestamp,
-        expires_at: Timestamp,
-    },
-    Renew {
-        leases: Vec<Lease>,
-        expires_at: Timestamp,
-    },
-    Release {
-        leases: Vec<Lease>,
-    },
-    Clean {
-        receipts_before: Timestamp,
-        replies_before: Timestamp,
-    },
+    Send { envelopes: Vec<Envelope>, now: Timestamp },
+    Reserve { count: u32 },
+    Acquire { owner: String, limit: u16, now: Timestamp, expires_at: Timestamp },
+    Renew { leases: Vec<Lease>, expires_at: Timestamp },
+    Release { leases: Vec<Lease> },
+    Clean { receipts_before: Timestamp, replies_before: Timestamp },
 }
 
 impl Work {
@@ -82,10 +64,9 @@ impl Work {
     fn bytes(&self) -> usize {
         match self {
             Self::Commit(commit) => commit.script().bytes(),
-            Self::Send { envelopes, .. } => envelopes
-                .iter()
-                .map(|envelope| envelope.message.body.len())
-                .sum(),
+            Self::Send { envelopes, .. } => {
+                envelopes.iter().map(|envelope| envelope.message.body.len()).sum()
+            }
             _ => 0,
         }
     }
@@ -220,9 +201,7 @@ impl Writer {
         }
         match result {
             Ok(outputs) => {
-                let released = works
-                    .iter()
-                    .any(|work| matches!(work, Work::Release { .. }));
+                let released = works.iter().any(|work| matches!(work, Work::Release { .. }));
                 if released {
                     self.drop_locks().await;
                 }
@@ -253,10 +232,7 @@ struct Ended {
 
 impl From<sqlx::Error> for Ended {
     fn from(error: sqlx::Error) -> Self {
-        Self {
-            at_commit: false,
-            error: Arc::new(error),
-        }
+        Self { at_commit: false, error: Arc::new(error) }
     }
 }
 
@@ -341,11 +317,7 @@ impl Writer {
         for work in works {
             self.connection.execute(sql::SAVEPOINT).await?;
             let output = self.apply(work, Edges::default(), hints).await?;
-            let end = if output.is_ok() {
-                sql::RELEASE
-            } else {
-                sql::ROLLBACK_TO
-            };
+            let end = if output.is_ok() { sql::RELEASE } else { sql::ROLLBACK_TO };
             self.connection.execute(end).await?;
             outputs.push(output);
         }
@@ -355,10 +327,7 @@ impl Writer {
 
     async fn commit(&mut self) -> std::result::Result<(), Ended> {
         let committed = self.connection.execute(sql::COMMIT).await;
-        committed.map(drop).map_err(|error| Ended {
-            at_commit: true,
-            error: Arc::new(error),
-        })
+        committed.map(drop).map_err(|error| Ended { at_commit: true, error: Arc::new(error) })
     }
 
     /// Sends what all the sends among `works` hold, and returns the answers of each.
@@ -373,9 +342,8 @@ impl Writer {
                 _ => None,
             })
         };
-        let envelopes: Vec<_> = sends()
-            .flat_map(|(envelopes, now)| envelopes.iter().map(move |e| (e, now)))
-            .collect();
+        let envelopes: Vec<_> =
+            sends().flat_map(|(envelopes, now)| envelopes.iter().map(move |e| (e, now))).collect();
         let accepted = sending::accept(&mut self.connection, &envelopes, hints).await;
         let mut answers = match self.settle("send", accepted)? {
             Ok(answers) => answers.into_iter(),
@@ -421,27 +389,18 @@ impl Writer {
         hints: &mut BTreeSet<PartitionId>,
     ) -> std::result::Result<Result<Output>, Ended> {
         let script = commit.script();
-        match script
-            .run_as_part(&mut self.connection, edges.begins, edges.ends)
-            .await
-        {
+        match script.run_as_part(&mut self.connection, edges.begins, edges.ends).await {
             Ok(()) => {
                 hints.extend(&commit.hints);
                 Ok(Ok(Output::Done))
             }
-            Err(Stopped {
-                at: Place::Statement(done),
-                error,
-            }) if is_constraint(&error) => {
+            Err(Stopped { at: Place::Statement(done), error }) if is_constraint(&error) => {
                 let refused = commit.refusal(done);
-                Ok(Err(refused.unwrap_or_else(|| {
-                    classify("commit", &self.path, &Arc::new(error))
-                })))
+                Ok(Err(refused.unwrap_or_else(|| classify("commit", &self.path, &Arc::new(error)))))
             }
-            Err(Stopped { at, error }) => Err(Ended {
-                at_commit: at == Place::Commit,
-                error: Arc::new(error),
-            }),
+            Err(Stopped { at, error }) => {
+                Err(Ended { at_commit: at == Place::Commit, error: Arc::new(error) })
+            }
         }
     }
 
@@ -456,9 +415,7 @@ impl Writer {
             Work::Commit(_) => Ok(Output::Done),
             Work::Send { envelopes, now } => {
                 let envelopes: Vec<_> = envelopes.iter().map(|e| (e, *now)).collect();
-                sending::accept(connection, &envelopes, hints)
-                    .await
-                    .map(Output::Accepted)
+                sending::accept(connection, &envelopes, hints).await.map(Output::Accepted)
             }
             Work::Reserve { count } => {
                 let row = sqlx::query(sql::RESERVE_NUMBERS)
@@ -468,31 +425,20 @@ impl Writer {
                     .await?;
                 Ok(Output::Number(row.try_get(0)?))
             }
-            Work::Acquire {
-                owner,
-                limit,
-                now,
-                expires_at,
-            } => leases::acquire(
-                connection,
-                &mut self.locks,
-                owner,
-                *limit,
-                *now,
-                *expires_at,
-            )
-            .await
-            .map(Output::Leases),
-            Work::Renew { leases, expires_at } => leases::renew(connection, leases, *expires_at)
-                .await
-                .map(Output::Leases),
-            Work::Release { leases } => leases::release(connection, leases)
-                .await
-                .map(|()| Output::Done),
-            Work::Clean {
-                receipts_before,
-                replies_before,
-            } => clean(connection, *receipts_before, *replies_before).await,
+            Work::Acquire { owner, limit, now, expires_at } => {
+                leases::acquire(connection, &mut self.locks, owner, *limit, *now, *expires_at)
+                    .await
+                    .map(Output::Leases)
+            }
+            Work::Renew { leases, expires_at } => {
+                leases::renew(connection, leases, *expires_at).await.map(Output::Leases)
+            }
+            Work::Release { leases } => {
+                leases::release(connection, leases).await.map(|()| Output::Done)
+            }
+            Work::Clean { receipts_before, replies_before } => {
+                clean(connection, *receipts_before, *replies_before).await
+            }
         }
     }
 
@@ -505,10 +451,7 @@ impl Writer {
 
     /// Gives back the lock files of workers that hold no partition any more.
     async fn drop_locks(&mut self) {
-        match sqlx::query_scalar(sql::READ_OWNERS)
-            .fetch_all(&mut self.connection)
-            .await
-        {
+        match sqlx::query_scalar(sql::READ_OWNERS).fetch_all(&mut self.connection).await {
             Ok(owners) => self.locks.keep(&HashSet::from_iter(owners)),
             Err(error) => tracing::debug!(%error, "the lock files are kept"),
         }
@@ -520,9 +463,7 @@ impl Writer {
         if self.hints.receiver_count() == 0 {
             return;
         }
-        let version = sqlx::query_scalar(sql::DATA_VERSION)
-            .fetch_one(&mut self.connection)
-            .await;
+        let version = sqlx::query_scalar(sql::DATA_VERSION).fetch_one(&mut self.connection).await;
         match version {
             Ok(version) if version != self.data_version => {
                 self.data_version = version;
@@ -563,20 +504,15 @@ async fn clean(
     replies_before: Timestamp,
 ) -> std::result::Result<Output, Failure> {
     let mut script = Script::default();
-    for (statement, before) in [
-        (sql::CLEAN_RECEIPTS, receipts_before),
-        (sql::CLEAN_REPLIES, replies_before),
-    ] {
+    for (statement, before) in
+        [(sql::CLEAN_RECEIPTS, receipts_before), (sql::CLEAN_REPLIES, replies_before)]
+    {
         script.push(statement);
         script.bind(before.as_micros())?;
         script.bind(i64::from(CLEAN_ROWS))?;
     }
     let outcomes = script.run_all(connection).await?;
-    Ok(Output::More(
-        outcomes
-            .iter()
-            .any(|outcome| outcome.changes >= u64::from(CLEAN_ROWS)),
-    ))
+    Ok(Output::More(outcomes.iter().any(|outcome| outcome.changes >= u64::from(CLEAN_ROWS))))
 }
 
 /// Copies the write-ahead log back each time it is woken, until the writer ends.

@@ -109,10 +109,7 @@ impl<'de> Reader<'de> {
 
 /// A float from a number's text. Infinity has a word of its own, so a number may not become it.
 fn float(text: &str) -> Result<f64> {
-    text.parse()
-        .ok()
-        .filter(|value: &f64| value.is_finite())
-        .ok_or_else(|| out_of_range(text))
+    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| out_of_range(text))
 }
 
 #[cold]

@@ -106,20 +106,14 @@ impl DecodeError {
 impl serde::ser::Error for EncodeError {
     #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(Box::new(Failure::new(
-            EncodeErrorKind::Value,
-            message.to_string(),
-        )))
+        Self(Box::new(Failure::new(EncodeErrorKind::Value, message.to_string())))
     }
 }
 
 impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(Box::new(Failure::new(
-            DecodeErrorKind::Value,
-            message.to_string(),
-        )))
+        Self(Box::new(Failure::new(DecodeErrorKind::Value, message.to_string())))
     }
 
     #[cold]
@@ -166,11 +160,7 @@ struct Failure<Kind> {
 impl<Kind> Failure<Kind> {
     fn new(kind: Kind, message: String) -> Self {
         let inside_out = Vec::new();
-        Self {
-            kind,
-            message,
-            inside_out,
-        }
+        Self { kind, message, inside_out }
     }
 
     fn path(&self) -> String {

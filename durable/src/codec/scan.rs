@@ -64,12 +64,7 @@ pub(super) struct Reader<'de> {
 impl<'de> Reader<'de> {
     /// Starts at the front of a text that stands inside `depth` arrays and objects.
     pub(super) fn new(text: &'de str, depth: usize) -> Self {
-        Self {
-            text,
-            at: 0,
-            depth,
-            somes: 0,
-        }
+        Self { text, at: 0, depth, somes: 0 }
     }
 
     /// The position, as a number of bytes.
@@ -86,9 +81,7 @@ impl<'de> Reader<'de> {
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
         let blank = blank.count();
         self.at += blank;
         rest.get(blank).copied()
@@ -309,10 +302,9 @@ impl<'de> Reader<'de> {
         let high = self.hex(self.at);
         let low = self.hex(self.at + 6);
         let (code, length) = match (high, low) {
-            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => (
-                Some(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
-                12,
-            ),
+            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
+                (Some(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)), 12)
+            }
             (high, _) => (high, 6),
         };
         let Some(char) = code.and_then(char::from_u32) else {

@@ -27,11 +27,7 @@ pub(super) struct Writer<'o> {
 
 impl<'o> Writer<'o> {
     pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self {
-            out,
-            depth: 0,
-            somes: 0,
-        }
+        Self { out, depth: 0, somes: 0 }
     }
 
     /// Writes what needs no rule of ours.
@@ -66,10 +62,7 @@ impl<'o> Writer<'o> {
     #[inline]
     fn key(&mut self, key: &str) -> Result {
         // Nearly every key is a field's name and needs no escape.
-        if key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        if key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             self.out.push(b'"');
             self.out.extend_from_slice(key.as_bytes());
             self.out.push(b'"');
@@ -129,13 +122,10 @@ fn check(text: &str, depth: usize) -> Result {
         return Err(EncodeError::too_deep());
     }
     let mut reader = Reader::new(text, depth);
-    reader
-        .skip()
-        .and_then(|()| reader.finish())
-        .map_err(|error| match error.kind() {
-            DecodeErrorKind::TooDeep => EncodeError::too_deep(),
-            _ => serde::ser::Error::custom(error),
-        })
+    reader.skip().and_then(|()| reader.finish()).map_err(|error| match error.kind() {
+        DecodeErrorKind::TooDeep => EncodeError::too_deep(),
+        _ => serde::ser::Error::custom(error),
+    })
 }
 
 /// Looks at our own output as text.
@@ -272,20 +262,14 @@ impl<'w, 'o> Serializer for &'w mut Writer<'o> {
         value: &T,
     ) -> Result {
         self.open_variant(variant)?;
-        value
-            .serialize(&mut *self)
-            .map_err(|error| error.within(name(variant)))?;
+        value.serialize(&mut *self).map_err(|error| error.within(name(variant)))?;
         self.close(b'}');
         Ok(())
     }
 
     fn serialize_seq(self, _length: Option<usize>) -> Result<Elements<'w, 'o>> {
         self.open(b'[')?;
-        Ok(Elements {
-            writer: self,
-            index: 0,
-            variant: None,
-        })
+        Ok(Elements { writer: self, index: 0, variant: None })
     }
 
     fn serialize_tuple(self, _length: usize) -> Result<Elements<'w, 'o>> {
@@ -309,11 +293,7 @@ impl<'w, 'o> Serializer for &'w mut Writer<'o> {
     ) -> Result<Elements<'w, 'o>> {
         self.open_variant(variant)?;
         self.open(b'[')?;
-        Ok(Elements {
-            writer: self,
-            index: 0,
-            variant: Some(variant),
-        })
+        Ok(Elements { writer: self, index: 0, variant: Some(variant) })
     }
 
     fn serialize_map(self, _length: Option<usize>) -> Result<map::Entries<'w, 'o>> {
@@ -326,12 +306,7 @@ impl<'w, 'o> Serializer for &'w mut Writer<'o> {
         if !raw {
             self.open(b'{')?;
         }
-        Ok(Fields {
-            writer: self,
-            first: true,
-            raw,
-            variant: None,
-        })
+        Ok(Fields { writer: self, first: true, raw, variant: None })
     }
 
     fn serialize_struct_variant(
@@ -343,12 +318,7 @@ impl<'w, 'o> Serializer for &'w mut Writer<'o> {
     ) -> Result<Fields<'w, 'o>> {
         self.open_variant(variant)?;
         self.open(b'{')?;
-        Ok(Fields {
-            writer: self,
-            first: true,
-            raw: false,
-            variant: Some(variant),
-        })
+        Ok(Fields { writer: self, first: true, raw: false, variant: Some(variant) })
     }
 }
 
@@ -417,9 +387,7 @@ impl Fields<'_, '_> {
         self.first = false;
         self.writer.key(field)?;
         self.writer.out.push(b':');
-        value
-            .serialize(&mut *self.writer)
-            .map_err(|error| locate(error, name(field), self.variant))
+        value.serialize(&mut *self.writer).map_err(|error| locate(error, name(field), self.variant))
     }
 
     #[inline]

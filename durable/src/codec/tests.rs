@@ -28,10 +28,7 @@ mod random;
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, text: &str) {
     assert_eq!(encode(&value).unwrap(), text);
     assert_eq!(decode::<T>(text).unwrap(), value);
-    let spaced = text
-        .replace(':', " :\n")
-        .replace('[', "[ ")
-        .replace('{', "\t{\r ");
+    let spaced = text.replace(':', " :\n").replace('[', "[ ").replace('{', "\t{\r ");
     if !text.contains('\\') && !text.contains("\":\"") {
         assert_eq!(decode::<T>(&spaced).unwrap(), value, "{spaced}");
     }
@@ -78,19 +75,9 @@ fn map<K: Ord, V>(entries: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
 fn plain_values_look_like_plain_json() {
     plain(true);
     plain((i8::MIN, i16::MAX, -1_i32, i64::MIN, u8::MAX, u64::MAX));
-    plain((
-        0.1_f64,
-        -0.5_f32,
-        f64::MAX,
-        f64::MIN_POSITIVE,
-        1e300,
-        3.0,
-        f32::MAX,
-    ));
+    plain((0.1_f64, -0.5_f32, f64::MAX, f64::MIN_POSITIVE, 1e300, 3.0, f32::MAX));
     plain(('a', '"', '\u{10ffff}', '\0'));
-    plain(String::from(
-        "\"\\/ \u{2028}\u{2029}\u{feff}\u{d7ff}\u{e000}\u{fffd}\u{1f600}é",
-    ));
+    plain(String::from("\"\\/ \u{2028}\u{2029}\u{feff}\u{d7ff}\u{e000}\u{fffd}\u{1f600}é"));
     plain((0..=0x20_u8).map(char::from).collect::<String>());
     plain(Vec::<u8>::new());
     plain(vec![vec![1, 2], vec![]]);
@@ -104,11 +91,7 @@ fn plain_values_look_like_plain_json() {
         Mixed::Pair(-1, "x".into()),
         Mixed::Fields { a: true },
     ]);
-    plain(map([
-        ("a".to_owned(), 1),
-        (String::new(), 2),
-        ("k\n\"".to_owned(), 3),
-    ]));
+    plain(map([("a".to_owned(), 1), (String::new(), 2), ("k\n\"".to_owned(), 3)]));
     plain(BTreeMap::<(u8, u8), u8>::new());
     plain(HashMap::<String, Option<u8>>::new());
     plain(map([(u64::MAX, 'x'), (0, 'y')]));
@@ -140,10 +123,7 @@ fn nested_options_hold() {
     check(Some(New(None::<u8>)), r#"{"$some":null}"#);
     check(Some(New(Some(()))), r#"{"$some":{"$some":null}}"#);
     check(Some(Box::new(None::<u8>)), r#"{"$some":null}"#);
-    check(
-        vec![Some(Some(1)), Some(None), None],
-        r#"[1,{"$some":null},null]"#,
-    );
+    check(vec![Some(Some(1)), Some(None), None], r#"[1,{"$some":null},null]"#);
     check(map([(1, Some(None)), (2, None), (3, Some(Some(4)))]), {
         r#"{"1":{"$some":null},"2":null,"3":4}"#
     });
@@ -154,14 +134,8 @@ fn nested_options_hold() {
 #[test]
 fn a_users_own_mark_is_kept_apart() {
     check(map([("$some".to_owned(), 1)]), r#"{"$$some":1}"#);
-    check(
-        Some(map([("$some".to_owned(), None::<u8>)])),
-        r#"{"$$some":null}"#,
-    );
-    check(
-        map([("$$some".to_owned(), 1), ("$".to_owned(), 2)]),
-        r#"{"$":2,"$$$some":1}"#,
-    );
+    check(Some(map([("$some".to_owned(), None::<u8>)])), r#"{"$$some":null}"#);
+    check(map([("$$some".to_owned(), 1), ("$".to_owned(), 2)]), r#"{"$":2,"$$$some":1}"#);
     check(
         map([("$sometimes".to_owned(), 1), ("some".to_owned(), 2)]),
         r#"{"$sometimes":1,"some":2}"#,
@@ -177,15 +151,9 @@ fn a_users_own_mark_is_kept_apart() {
         map([(Mixed::Bare, 1), (Mixed::Pair(1, "$some".into()), 2)]),
         r#"[["Bare",1],[{"Pair":[1,"$some"]},2]]"#,
     );
-    check(
-        Some(serde_json::json!({"$some": null})),
-        r#"{"$$some":null}"#,
-    );
+    check(Some(serde_json::json!({"$some": null})), r#"{"$$some":null}"#);
     // A map written by other hands, without our extra sign, reads as what it says.
-    assert_eq!(
-        decode::<BTreeMap<String, u8>>(r#"{"$some":1}"#).unwrap()["$some"],
-        1
-    );
+    assert_eq!(decode::<BTreeMap<String, u8>>(r#"{"$some":1}"#).unwrap()["$some"], 1);
 }
 
 #[test]
@@ -210,15 +178,7 @@ fn floats_hold() {
         r#"["inf","-inf",16777216.0,0.1]"#,
     );
     assert_eq!(decode::<(f64, f32)>("[3,-0]").unwrap(), (3.0, 0.0));
-    for text in [
-        r#""nan""#,
-        r#""infinity""#,
-        r#""1.0""#,
-        "1e400",
-        "-1e999",
-        "null",
-        "[]",
-    ] {
+    for text in [r#""nan""#, r#""infinity""#, r#""1.0""#, "1e400", "-1e999", "null", "[]"] {
         assert!(decode::<f64>(text).is_err(), "{text}");
         assert!(decode::<f32>(text).is_err(), "{text}");
     }
@@ -233,19 +193,13 @@ fn wide_integers_hold() {
     check(vec![i128::from(i64::MIN) - 1, i128::MIN, i128::MAX], {
         r#"["-9223372036854775809","-170141183460469231731687303715884105728","170141183460469231731687303715884105727"]"#
     });
-    check(
-        vec![0, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX],
-        {
-            r#"[0,18446744073709551615,"18446744073709551616","340282366920938463463374607431768211455"]"#
-        },
-    );
+    check(vec![0, u128::from(u64::MAX), u128::from(u64::MAX) + 1, u128::MAX], {
+        r#"[0,18446744073709551615,"18446744073709551616","340282366920938463463374607431768211455"]"#
+    });
     check(map([(u128::MAX, 1), (7, 2)]), {
         r#"{"7":2,"340282366920938463463374607431768211455":1}"#
     });
-    assert_eq!(
-        decode::<i128>("-170141183460469231731687303715884105728").unwrap(),
-        i128::MIN
-    );
+    assert_eq!(decode::<i128>("-170141183460469231731687303715884105728").unwrap(), i128::MIN);
     assert!(decode::<u128>("-1").is_err());
     assert!(decode::<u128>("340282366920938463463374607431768211456").is_err());
     assert!(decode::<u64>("18446744073709551616").is_err());
@@ -289,57 +243,28 @@ enum Loose {
 #[test]
 fn maps_hold_any_key() {
     check(
-        map([
-            (Total(f64::NEG_INFINITY), 1),
-            (Total(-0.0), 2),
-            (Total(f64::NAN), 3),
-        ]),
+        map([(Total(f64::NEG_INFINITY), 1), (Total(-0.0), 2), (Total(f64::NAN), 3)]),
         r#"{"-inf":1,"-0.0":2,"NaN":3}"#,
     );
-    check(
-        map([((1, true), 'a'), ((2, false), 'b')]),
-        r#"[[[1,true],"a"],[[2,false],"b"]]"#,
-    );
-    check(
-        map([(Point { x: 1, y: None }, Unit)]),
-        r#"[[{"x":1,"y":null},null]]"#,
-    );
-    check(
-        map([(None, 1), (Some("null".to_owned()), 2)]),
-        r#"[[null,1],["null",2]]"#,
-    );
-    check(
-        map([(Some(None), 1), (Some(Some(1)), 2)]),
-        r#"[[{"$some":null},1],[1,2]]"#,
-    );
+    check(map([((1, true), 'a'), ((2, false), 'b')]), r#"[[[1,true],"a"],[[2,false],"b"]]"#);
+    check(map([(Point { x: 1, y: None }, Unit)]), r#"[[{"x":1,"y":null},null]]"#);
+    check(map([(None, 1), (Some("null".to_owned()), 2)]), r#"[[null,1],["null",2]]"#);
+    check(map([(Some(None), 1), (Some(Some(1)), 2)]), r#"[[{"$some":null},1],[1,2]]"#);
     check(map([((), 1)]), "[[null,1]]");
     check(map([(vec![1, 2], 1)]), "[[[1,2],1]]");
     check(map([(map([(1, 2)]), 3)]), r#"[[{"1":2},3]]"#);
-    check(map([(1, map([((1, 2), map([(true, 3)]))]))]), {
-        r#"{"1":[[[1,2],{"true":3}]]}"#
-    });
+    check(map([(1, map([((1, 2), map([(true, 3)]))]))]), { r#"{"1":[[[1,2],{"true":3}]]}"# });
     // Which form it is shows only after some keys have been written.
     check(
-        map([
-            (Mixed::Bare, vec![1]),
-            (Mixed::New(None), vec![]),
-            (Mixed::BareSome, vec![2]),
-        ]),
+        map([(Mixed::Bare, vec![1]), (Mixed::New(None), vec![]), (Mixed::BareSome, vec![2])]),
         r#"[["Bare",[1]],[{"New":null},[]],["$$some",[2]]]"#,
     );
     check(
-        map([
-            (Loose::Number(1), 1),
-            (Loose::Number(2), 2),
-            (Loose::Text("1".into()), 3),
-        ]),
+        map([(Loose::Number(1), 1), (Loose::Number(2), 2), (Loose::Text("1".into()), 3)]),
         r#"[[1,1],[2,2],["1",3]]"#,
     );
     check(
-        map([
-            (Loose::Truth(true), "a,]}".to_owned()),
-            (Loose::Pair(1, None), "b".to_owned()),
-        ]),
+        map([(Loose::Truth(true), "a,]}".to_owned()), (Loose::Pair(1, None), "b".to_owned())]),
         r#"[[true,"a,]}"],[[1,null],"b"]]"#,
     );
 }
@@ -394,10 +319,7 @@ fn raw_json_stays_as_it_is() {
 fn generic_json_reads_what_is_written() {
     let text = encode(&(Some(None::<u8>), map([((1, 2), f64::NAN)]), u64::MAX)).unwrap();
     let value: Value = decode(&text).unwrap();
-    assert_eq!(
-        value,
-        serde_json::json!([null, [[[1, 2], "NaN"]], u64::MAX])
-    );
+    assert_eq!(value, serde_json::json!([null, [[[1, 2], "NaN"]], u64::MAX]));
 }
 
 #[test]
@@ -428,10 +350,7 @@ fn text_types_are_text_and_strings_are_lent() {
     }
     assert!(decode::<Lent>("\"abc\"").unwrap().0);
     assert!(!decode::<Lent>("\"a\\u0062c\"").unwrap().0);
-    assert_eq!(
-        decode::<String>(r#""\ud83d\ude00\u00E9\/\b\f""#).unwrap(),
-        "😀é/\u{8}\u{c}"
-    );
+    assert_eq!(decode::<String>(r#""\ud83d\ude00\u00E9\/\b\f""#).unwrap(), "😀é/\u{8}\u{c}");
 }
 
 #[test]
@@ -447,9 +366,6 @@ fn encode_into_appends_or_leaves_alone() {
 fn unknown_fields_are_skipped_and_missing_options_are_none() {
     let text = r#"{"new":[{"a":"\n","b":[]},-1.5e+3,null,true,false],"x":1}"#;
     assert_eq!(decode::<Point>(text).unwrap(), Point { x: 1, y: None });
-    assert_eq!(
-        decode::<Point>("[1,2]").unwrap(),
-        Point { x: 1, y: Some(2) }
-    );
+    assert_eq!(decode::<Point>("[1,2]").unwrap(), Point { x: 1, y: Some(2) });
     assert_eq!(decode::<Mixed>(r#"{"Bare":null}"#).unwrap(), Mixed::Bare);
 }

@@ -353,9 +353,8 @@ where
     }
 
     fn start(&self, input: &Json) -> Result<Box<dyn Machine>, TaskFailure> {
-        let input: I = input
-            .decode()
-            .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
+        let input: I =
+            input.decode().map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
         Ok(Box::new(Running {
             definition: *self,
             cursor: Cursor { state: S::ALL[0], awaiting: None },
@@ -370,11 +369,8 @@ where
         let locals: BTreeMap<&str, &RawValue> =
             serde_json::from_str(saved.locals.get()).map_err(Incompatible::Malformed)?;
         let mut frame = (self.frame)(None);
-        let mut slots = Slots {
-            graph: self.graph,
-            state: index,
-            work: Work::Load { locals, error: None },
-        };
+        let mut slots =
+            Slots { graph: self.graph, state: index, work: Work::Load { locals, error: None } };
         (self.slots)(&mut frame, &mut slots);
         if let Work::Load { error: Some(error), .. } = slots.work {
             return Err(error);

@@ -188,8 +188,7 @@ impl Core {
 
     /// Schedules an activity.
     pub(crate) fn begin_activity(&mut self, name: &str, input: Json) -> TaskId {
-        let kind =
-            TaskKind::Activity { name: name.to_owned(), input: input.clone(), attempt: 1 };
+        let kind = TaskKind::Activity { name: name.to_owned(), input: input.clone(), attempt: 1 };
         let task = self.add_task(kind, None);
         self.running_activities += 1;
         self.actions.history.push(Event::ActivityScheduled {
@@ -259,12 +258,8 @@ impl Core {
         input: Json,
     ) -> String {
         let id = id.unwrap_or_else(|| self.new_uuid().to_string());
-        let child = NewChild {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            input,
-            parent: None,
-        };
+        let child =
+            NewChild { name: name.to_owned(), version: version.to_owned(), input, parent: None };
         self.send_start(id.clone(), child, None);
         id
     }
@@ -286,11 +281,7 @@ impl Core {
         let entity = to.instance_id();
         let task = self
             .add_task(TaskKind::Operation { entity: entity.clone(), name: name.to_owned() }, None);
-        self.actions.history.push(Event::OperationCalled {
-            task,
-            entity,
-            name: name.to_owned(),
-        });
+        self.actions.history.push(Event::OperationCalled { task, entity, name: name.to_owned() });
         let reply = ReplyTo::Task { instance: self.identity.id.clone(), task };
         self.send_operation(to, name, args, Some(reply));
         task
@@ -298,10 +289,9 @@ impl Core {
 
     /// Sends an operation whose result nobody wants.
     pub(crate) fn signal(&mut self, to: &EntityAddress, name: &str, args: Json) {
-        self.actions.history.push(Event::OperationSignalled {
-            entity: to.instance_id(),
-            name: name.to_owned(),
-        });
+        self.actions
+            .history
+            .push(Event::OperationSignalled { entity: to.instance_id(), name: name.to_owned() });
         self.send_operation(to, name, args, None);
     }
 
@@ -324,10 +314,9 @@ impl Core {
 
     /// Sends an event to another orchestration.
     pub(crate) fn send_event(&mut self, instance: &str, name: &str, value: Json) {
-        self.actions.history.push(Event::EventSent {
-            instance: instance.to_owned(),
-            name: name.to_owned(),
-        });
+        self.actions
+            .history
+            .push(Event::EventSent { instance: instance.to_owned(), name: name.to_owned() });
         self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
     }
 
@@ -392,9 +381,7 @@ impl Core {
             TaskKind::Event { .. } => {
                 let entry = self.tasks.remove(task.0);
                 if let Some(Task {
-                    kind: TaskKind::Event { name },
-                    outcome: Some(Ok(value)),
-                    ..
+                    kind: TaskKind::Event { name }, outcome: Some(Ok(value)), ..
                 }) = entry
                 {
                     // It was delivered to a wait that never looked: it belongs to the next one.
@@ -458,13 +445,9 @@ impl Core {
 
     /// Gives an event to the oldest wait for it, which is returned, or buffers it.
     pub(crate) fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
-        self.actions
-            .history
-            .push(Event::EventRaised { name: name.clone(), value: value.clone() });
+        self.actions.history.push(Event::EventRaised { name: name.clone(), value: value.clone() });
         let waiting = self.tasks.iter().find_map(|(number, task)| match &task.kind {
-            TaskKind::Event { name: awaited }
-                if task.outcome.is_none() && *awaited == name =>
-            {
+            TaskKind::Event { name: awaited } if task.outcome.is_none() && *awaited == name => {
                 Some(number)
             }
             _ => None,
@@ -520,16 +503,27 @@ impl Core {
                 continue;
             }
             *attempt += 1;
-            let start = ActivityStart {
-                task,
-                attempt: *attempt,
-                name: name.clone(),
-                input: input.clone(),
-            };
+            let start =
+                ActivityStart { task, attempt: *attempt, name: name.clone(), input: input.clone() };
             self.actions.history.push(Event::ActivityRestarted { task, attempt: start.attempt });
             self.actions.start.push(start);
         }
         failed
+    }
+
+    /// Nobody wants the results of the activities under way: they are told so, and forgotten.
+    pub(crate) fn cancel_activities(&mut self) {
+        let running: Vec<i64> = self
+            .tasks
+            .iter()
+            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .map(|(number, _)| number)
+            .collect();
+        for number in running {
+            self.tasks.remove(number);
+            self.actions.cancel.push(TaskId(number));
+        }
+        self.running_activities = 0;
     }
 
     /// The instance has ended: its timers and waits are cancelled, what runs elsewhere is left

@@ -130,9 +130,9 @@ impl EntityInstance {
             }
         };
         let outcome = outcome.and_then(|result| {
-            let saved = state.save().map_err(|e| {
-                TaskFailure::new(TaskErrorKind::Payload, Failure::of(e))
-            })?;
+            let saved = state
+                .save()
+                .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
             crate::task::check_size(&saved)?;
             Ok((result, saved))
         });

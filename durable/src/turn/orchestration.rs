@@ -125,8 +125,10 @@ impl OrchestrationInstance {
         core.turn = turn;
         core.next_task = loaded.next_task;
         // Events that came without a turn of the program have used up numbers since.
-        core.next_event =
-            event_rows.iter().map(|(n, _): &(i64, BufferedEvent)| n + 1).fold(loaded.next_event, i64::max);
+        core.next_event = event_rows
+            .iter()
+            .map(|(n, _): &(i64, BufferedEvent)| n + 1)
+            .fold(loaded.next_event, i64::max);
         core.sent = loaded.sent;
         core.drawn = loaded.drawn;
         core.reply = loaded.reply;
@@ -216,10 +218,8 @@ impl OrchestrationInstance {
         if request != self.core.identity.request {
             // The id belongs to an instance that another request created.
             if let Some(reply) = reply {
-                let message = format!(
-                    "an instance with the id `{}` exists already",
-                    self.core.identity.id
-                );
+                let message =
+                    format!("an instance with the id `{}` exists already", self.core.identity.id);
                 let failure = Failure::new("InstanceExists", message);
                 self.core.reply(reply, Err(TaskFailure::new(TaskErrorKind::Refused, failure)));
             }
@@ -296,14 +296,7 @@ impl OrchestrationInstance {
     fn terminate(&mut self, reason: String, changes: &mut Changes) {
         self.status = Status::Terminated;
         self.core.actions.history.push(Event::Terminated { reason: reason.clone() });
-        let cancel: Vec<TaskId> = self
-            .core
-            .tasks
-            .iter()
-            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
-            .map(|(number, _)| TaskId(number))
-            .collect();
-        self.core.actions.cancel.extend(cancel);
+        self.core.cancel_activities();
         let failure = Failure::new("Terminated", reason);
         self.close(Err(TaskFailure::new(TaskErrorKind::Terminated, failure)), changes);
     }
@@ -320,7 +313,8 @@ impl OrchestrationInstance {
     }
 
     fn refuse_operation(&mut self, operation: &str, reply: Option<ReplyTo>) {
-        let reason = format!("`{operation}` was called on an orchestration, which has no operations");
+        let reason =
+            format!("`{operation}` was called on an orchestration, which has no operations");
         self.core.actions.history.push(Event::MessageRefused { reason: reason.clone() });
         if let Some(reply) = reply {
             let failure = Failure::new("NotAnEntity", reason);
@@ -344,9 +338,7 @@ impl OrchestrationInstance {
             out.change.finished_at = Some(out.change.updated_at);
             out.change.output = Some(match result {
                 Ok(json) => json.text(),
-                Err(failure) => {
-                    super::payload(serde_json::to_string(&failure).unwrap_or_default())
-                }
+                Err(failure) => super::payload(serde_json::to_string(&failure).unwrap_or_default()),
             });
         }
         out
@@ -433,7 +425,10 @@ enum Watch {
     Nothing,
     One(TaskId),
     /// A flat join: what is open, and whether a failure decides it.
-    All { open: HashSet<TaskId>, first_failure: bool },
+    All {
+        open: HashSet<TaskId>,
+        first_failure: bool,
+    },
     /// Anything nested is looked at as a whole.
     Other,
 }
@@ -469,9 +464,9 @@ impl Watch {
             Self::All { open, first_failure } => {
                 open.remove(&task) && (open.is_empty() || (failed && *first_failure))
             }
-            Self::Other => machine
-                .and_then(Machine::awaiting)
-                .is_some_and(|waiting| waiting.is_ready(core)),
+            Self::Other => {
+                machine.and_then(Machine::awaiting).is_some_and(|waiting| waiting.is_ready(core))
+            }
         }
     }
 }

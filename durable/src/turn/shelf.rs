@@ -118,8 +118,10 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
     /// Builds a shelf from its inline part and its rows.
     pub(crate) fn restore(inline: BTreeMap<i64, T>, rows: Vec<(i64, T)>) -> Self {
         let count = inline.len();
-        let mut slots: BTreeMap<_, _> =
-            inline.into_iter().map(|(number, item)| (number, Slot { item, place: Place::Inline })).collect();
+        let mut slots: BTreeMap<_, _> = inline
+            .into_iter()
+            .map(|(number, item)| (number, Slot { item, place: Place::Inline }))
+            .collect();
         for (number, item) in rows {
             slots.insert(number, Slot { item, place: Place::Row });
         }

@@ -71,7 +71,9 @@ impl Generator {
             let label = self.jumps[target].label.clone();
             let innermost = target + 1 == self.jumps.len();
             let label = match label {
-                Some(label) if !innermost || self.rng.percent(40) || !self.jumps[target].is_loop => {
+                Some(label)
+                    if !innermost || self.rng.percent(40) || !self.jumps[target].is_loop =>
+                {
                     format!(" '{label}")
                 }
                 _ if innermost && self.jumps[target].is_loop => String::new(),
@@ -157,7 +159,11 @@ impl Generator {
         let (pattern, scrutinee, bound) = match self.rng.below(if self.awaits { 3 } else { 2 }) {
             0 => (format!("Some({prefix}{name})"), self.expr(Ty::MaybeInt), Ty::Int),
             1 => (format!("Some({prefix}{name})"), self.maybe_str(), Ty::Str),
-            _ => (format!("Ok({prefix}{name})"), format!("num({}).await", self.expr(Ty::Int)), Ty::Int),
+            _ => (
+                format!("Ok({prefix}{name})"),
+                format!("num({}).await", self.expr(Ty::Int)),
+                Ty::Int,
+            ),
         };
         let before = self.vars.snapshot();
         let mut ends = Vec::new();
@@ -257,7 +263,12 @@ impl Generator {
     }
 
     /// An arm: a block, or an expression without one.
-    fn arm(&mut self, ty: Option<Ty>, binds: &[(String, Ty)], ends: Option<&mut Vec<Snapshot>>) -> String {
+    fn arm(
+        &mut self,
+        ty: Option<Ty>,
+        binds: &[(String, Ty)],
+        ends: Option<&mut Vec<Snapshot>>,
+    ) -> String {
         if let Some(ty) = ty
             && self.rng.percent(30)
         {
@@ -442,7 +453,11 @@ impl Generator {
                 }
                 3 => {
                     let list = self.expr(Ty::Strs);
-                    (format!("mut {name}"), format!("{list}.into_iter().take(3)"), vec![(name, Ty::Str)])
+                    (
+                        format!("mut {name}"),
+                        format!("{list}.into_iter().take(3)"),
+                        vec![(name, Ty::Str)],
+                    )
                 }
                 4 => {
                     let list = self.expr(Ty::Ints);

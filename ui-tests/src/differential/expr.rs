@@ -55,7 +55,9 @@ impl Generator {
             Ty::Int if self.rng.percent(30) => format!("{n}_i64"),
             Ty::Int => n.to_string(),
             Ty::Bool => (n % 2 == 0).to_string(),
-            Ty::Str => ["String::new()", "\"a\".to_owned()", "String::from(\"b\")"][n % 3].to_owned(),
+            Ty::Str => {
+                ["String::new()", "\"a\".to_owned()", "String::from(\"b\")"][n % 3].to_owned()
+            }
             Ty::Ints => ["vec![1_i64, 2]", "Vec::<i64>::new()", "vec![3_i64; 2]"][n % 3].to_owned(),
             Ty::Strs => ["vec![\"p\".to_owned()]", "Vec::<String>::new()"][n % 2].to_owned(),
             Ty::MaybeInt => ["None::<i64>", "Some(3_i64)"][n % 2].to_owned(),
@@ -152,7 +154,9 @@ impl Generator {
             7 => format!("-({})", self.expr(Ty::Int)),
             8 => format!("i64::max({}, {})", self.expr(Ty::Int), self.expr(Ty::Int)),
             9 => format!("({}, {}).{}", self.expr(Ty::Int), self.expr(Ty::Int), self.rng.below(2)),
-            10 => format!("[{}, {}][{}]", self.expr(Ty::Int), self.expr(Ty::Int), self.rng.below(2)),
+            10 => {
+                format!("[{}, {}][{}]", self.expr(Ty::Int), self.expr(Ty::Int), self.rng.below(2))
+            }
             11 => format!("({}).unwrap_or({})", self.expr(Ty::MaybeInt), self.expr(Ty::Int)),
             12 => format!("({}).id", self.expr(Ty::Item)),
             13 => format!("({}).0", self.expr(Ty::Pair)),

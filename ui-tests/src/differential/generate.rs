@@ -35,9 +35,14 @@ pub fn body(seed: u64) -> Body {
         next: 0,
     };
     let mut params = String::from("ctx: &OrchestrationContext");
-    for (name, ty) in
-        ["a", "b", "c", "s", "v", "t"].iter().zip([Ty::Int, Ty::Int, Ty::Bool, Ty::Str, Ty::Ints, Ty::Item])
-    {
+    for (name, ty) in ["a", "b", "c", "s", "v", "t"].iter().zip([
+        Ty::Int,
+        Ty::Int,
+        Ty::Bool,
+        Ty::Str,
+        Ty::Ints,
+        Ty::Item,
+    ]) {
         let mutable = generate.rng.percent(50);
         generate.vars.declare(name, ty, mutable, Value::Some);
         let mutable = if mutable { "mut " } else { "" };
@@ -49,7 +54,8 @@ pub fn body(seed: u64) -> Body {
     let last = generate.expr(ret);
     text.push_str(&generate.returned(&last));
     text.push('\n');
-    let ret = if fallible { format!("Result<{}, Fault>", ret.text()) } else { ret.text().to_owned() };
+    let ret =
+        if fallible { format!("Result<{}, Fault>", ret.text()) } else { ret.text().to_owned() };
     Body { params, ret, fallible, text }
 }
 

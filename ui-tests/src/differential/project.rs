@@ -112,7 +112,8 @@ pub fn indented(text: &str) -> String {
     let mut depth = 2_usize;
     for line in text.lines() {
         let line = line.trim();
-        let closes = line.chars().take_while(|c| matches!(c, '}' | ')' | ']')).filter(|c| *c == '}').count();
+        let closes =
+            line.chars().take_while(|c| matches!(c, '}' | ')' | ']')).filter(|c| *c == '}').count();
         let at = depth.saturating_sub(closes);
         let _ = writeln!(out, "{}{line}", "    ".repeat(at));
         let mut quoted = false;

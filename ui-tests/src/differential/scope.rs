@@ -156,7 +156,8 @@ impl Vars {
     pub(crate) fn merge(&mut self, before: &Snapshot, ends: &[Snapshot]) {
         self.restore(before);
         for (index, var) in self.vars.iter_mut().enumerate() {
-            let values: Vec<Value> = ends.iter().filter_map(|end| end.get(index)).copied().collect();
+            let values: Vec<Value> =
+                ends.iter().filter_map(|end| end.get(index)).copied().collect();
             var.value = if values.is_empty() {
                 before[index]
             } else if values.iter().all(|value| *value == values[0]) {

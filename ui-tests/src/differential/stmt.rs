@@ -45,7 +45,8 @@ impl Generator {
         let name = self.name();
         let mutable = self.rng.percent(50);
         let prefix = if mutable { "mut " } else { "" };
-        let annotation = if self.rng.percent(50) { format!(": {}", ty.text()) } else { String::new() };
+        let annotation =
+            if self.rng.percent(50) { format!(": {}", ty.text()) } else { String::new() };
         text.push_str(&format!("let {prefix}{name}{annotation} = {init};\n"));
         self.vars.declare(&name, ty, mutable, Value::Some);
     }
@@ -61,7 +62,9 @@ impl Generator {
             }
             1 => {
                 let init = self.expr(Ty::Item);
-                text.push_str(&format!("let Item {{ id: {first}, tags: {second}, .. }} = {init};\n"));
+                text.push_str(&format!(
+                    "let Item {{ id: {first}, tags: {second}, .. }} = {init};\n"
+                ));
                 self.vars.declare(&first, Ty::Int, false, Value::Some);
                 self.vars.declare(&second, Ty::Ints, false, Value::Some);
             }
@@ -98,7 +101,9 @@ impl Generator {
         let name = self.name();
         // A brace before `else` would be refused.
         let init = if init.ends_with('}') { format!("({init})") } else { init };
-        text.push_str(&format!("let Some({name}) = {init} else {{\n{inside}return {value};\n}};\n"));
+        text.push_str(&format!(
+            "let Some({name}) = {init} else {{\n{inside}return {value};\n}};\n"
+        ));
         self.vars.declare(&name, Ty::Int, false, Value::Some);
     }
 
@@ -115,9 +120,7 @@ impl Generator {
             self.stmts(count, text);
         }
         // It may be hidden by now, or have got its value.
-        if self.vars.get(var).value == Value::None
-            && self.vars.visible(|_| true).contains(&var)
-        {
+        if self.vars.get(var).value == Value::None && self.vars.visible(|_| true).contains(&var) {
             self.initialise(var, text);
         }
     }
@@ -201,7 +204,10 @@ impl Generator {
         let name = self.vars.get(var).name.clone();
         let line = self.locked(var, |this| match (ty, this.rng.below(3)) {
             (Ty::Ints, 0) => {
-                format!("if !{name}.is_empty() {{ {name}[0] += {}; }}", this.purely(|t| t.expr(Ty::Int)))
+                format!(
+                    "if !{name}.is_empty() {{ {name}[0] += {}; }}",
+                    this.purely(|t| t.expr(Ty::Int))
+                )
             }
             (Ty::Ints, 1) => format!("{name}.extend({})", this.expr(Ty::Ints)),
             (Ty::Ints, _) => format!("{name}.push({})", this.expr(Ty::Int)),
@@ -243,7 +249,8 @@ impl Generator {
             ));
         } else {
             let own = self.name();
-            let value = self.quietly(true, |this| this.locked(var, |this| this.purely(|t| t.expr(Ty::Int))));
+            let value = self
+                .quietly(true, |this| this.locked(var, |this| this.purely(|t| t.expr(Ty::Int))));
             text.push_str(&format!(
                 "let {borrow} = &{name};\nlet {own} = {borrow}.len() as i64 + {value};\n"
             ));
@@ -272,11 +279,8 @@ impl Generator {
             text.push_str(&format!("let ({a}, {b}) = try_join!({first}, {second})?;\n"));
         } else {
             let third = self.rng.percent(30);
-            let (extra, pattern) = if third {
-                (", ctx.sleep(Duration::from_millis(1))", ", ()")
-            } else {
-                ("", "")
-            };
+            let (extra, pattern) =
+                if third { (", ctx.sleep(Duration::from_millis(1))", ", ()") } else { ("", "") };
             text.push_str(&format!(
                 "let ({a}, {b}{pattern}) = join!({first}, {second}{extra});\n\
                  let ({a}, {b}) = ({a}.unwrap_or_default(), {b}.unwrap_or_default());\n"

@@ -56,11 +56,7 @@ pub(super) struct Entries<'r, 'de> {
 
 impl<'r, 'de> Entries<'r, 'de> {
     pub(super) fn new(reader: &'r mut Reader<'de>) -> Self {
-        Self {
-            reader,
-            first: true,
-            key: Place(""),
-        }
+        Self { reader, first: true, key: Place("") }
     }
 }
 
@@ -86,8 +82,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
         self.reader.expect(b':')?;
-        seed.deserialize(&mut *self.reader)
-            .map_err(|error| self.key.locate(error))
+        seed.deserialize(&mut *self.reader).map_err(|error| self.key.locate(error))
     }
 }
 
@@ -100,11 +95,7 @@ pub(super) struct Pairs<'r, 'de> {
 
 impl<'r, 'de> Pairs<'r, 'de> {
     pub(super) fn new(reader: &'r mut Reader<'de>) -> Self {
-        Self {
-            reader,
-            index: 0,
-            key: Place(""),
-        }
+        Self { reader, index: 0, key: Place("") }
     }
 }
 
@@ -124,20 +115,16 @@ impl<'de> MapAccess<'de> for Pairs<'_, 'de> {
         self.reader.open()?;
         self.reader.peek();
         let start = self.reader.at();
-        let key = seed.deserialize(&mut *self.reader).map_err(|error| {
-            error
-                .within(Segment::Index(0))
-                .within(Segment::Index(index))
-        })?;
+        let key = seed
+            .deserialize(&mut *self.reader)
+            .map_err(|error| error.within(Segment::Index(0)).within(Segment::Index(index)))?;
         self.key = Place(self.reader.since(start));
         Ok(Some(key))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
         self.reader.expect(b',')?;
-        let value = seed
-            .deserialize(&mut *self.reader)
-            .map_err(|error| self.key.locate(error))?;
+        let value = seed.deserialize(&mut *self.reader).map_err(|error| self.key.locate(error))?;
         self.reader.close(b']')?;
         Ok(value)
     }
@@ -151,10 +138,7 @@ pub(super) struct Data<'r, 'de> {
 
 impl<'r, 'de> Data<'r, 'de> {
     pub(super) fn new(reader: &'r mut Reader<'de>) -> Self {
-        Self {
-            reader,
-            variant: Place(""),
-        }
+        Self { reader, variant: Place("") }
     }
 }
 
@@ -181,8 +165,7 @@ impl<'de> VariantAccess<'de> for Data<'_, 'de> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value> {
-        seed.deserialize(self.reader)
-            .map_err(|error| self.variant.locate(error))
+        seed.deserialize(self.reader).map_err(|error| self.variant.locate(error))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value> {

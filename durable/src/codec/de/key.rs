@@ -86,8 +86,7 @@ impl<'de> Deserializer<'de> for Text<'_, 'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         let text = self.text;
-        self.reader
-            .bare_some(|reader| visitor.visit_some(Text { text, reader }))
+        self.reader.bare_some(|reader| visitor.visit_some(Text { text, reader }))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -136,10 +135,7 @@ impl<'de> VariantAccess<'de> for Bare {
         self,
         _seed: S,
     ) -> Result<S::Value> {
-        Err(DecodeError::invalid_type(
-            Unexpected::UnitVariant,
-            &"newtype variant",
-        ))
+        Err(DecodeError::invalid_type(Unexpected::UnitVariant, &"newtype variant"))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value> {

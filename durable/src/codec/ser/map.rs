@@ -43,16 +43,8 @@ impl<'w, 'o> Entries<'w, 'o> {
     pub(super) fn open(writer: &'w mut Writer<'o>) -> Result<Self> {
         let start = writer.out.len();
         writer.open(b'{')?;
-        let shape = Shape {
-            form: Form::Empty,
-            start,
-            key: start,
-        };
-        Ok(Self {
-            writer,
-            shape,
-            key_end: start,
-        })
+        let shape = Shape { form: Form::Empty, start, key: start };
+        Ok(Self { writer, shape, key_end: start })
     }
 }
 
@@ -66,10 +58,7 @@ impl SerializeMap for Entries<'_, '_> {
             self.shape.open_pair(writer)?;
             key.serialize(&mut *writer)?;
         } else {
-            key.serialize(Key {
-                shape: &mut self.shape,
-                writer,
-            })?;
+            key.serialize(Key { shape: &mut self.shape, writer })?;
         }
         self.key_end = self.writer.out.len();
         Ok(())
@@ -139,9 +128,7 @@ fn pairs(
         writer.out.push(b'[');
         let start = reader.at();
         reader.string()?;
-        writer
-            .out
-            .extend_from_slice(kind.value(reader.since(start)).as_bytes());
+        writer.out.extend_from_slice(kind.value(reader.since(start)).as_bytes());
         reader.expect(b':')?;
         writer.out.push(b',');
         let start = reader.at();
@@ -165,11 +152,7 @@ impl Kind {
             Kind::Float => scan::float_word(text).is_none(),
             Kind::Bool => true,
         };
-        if bare {
-            text.to_owned()
-        } else {
-            quoted.to_owned()
-        }
+        if bare { text.to_owned() } else { quoted.to_owned() }
     }
 }
 
@@ -311,8 +294,7 @@ impl<'k, 'o> Serializer for Key<'k, 'o> {
         variant: &'static str,
         value: &T,
     ) -> Result {
-        self.pair()?
-            .serialize_newtype_variant(name, index, variant, value)
+        self.pair()?.serialize_newtype_variant(name, index, variant, value)
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq> {
@@ -338,8 +320,7 @@ impl<'k, 'o> Serializer for Key<'k, 'o> {
         variant: &'static str,
         length: usize,
     ) -> Result<Self::SerializeTupleVariant> {
-        self.pair()?
-            .serialize_tuple_variant(name, index, variant, length)
+        self.pair()?.serialize_tuple_variant(name, index, variant, length)
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap> {
@@ -357,7 +338,6 @@ impl<'k, 'o> Serializer for Key<'k, 'o> {
         variant: &'static str,
         length: usize,
     ) -> Result<Self::SerializeStructVariant> {
-        self.pair()?
-            .serialize_struct_variant(name, index, variant, length)
+        self.pair()?.serialize_struct_variant(name, index, variant, length)
     }
 }

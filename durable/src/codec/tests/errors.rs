@@ -50,10 +50,7 @@ fn a_decode_error_says_what_and_where() {
     refused::<Root>(r#"{"order":{"items":[{"price":-1}]}}"#, {
         "order.items[0].price: expected u32, found -1"
     });
-    refused::<Root>(
-        r#"{"order":{"items":[{}]}}"#,
-        "order.items[0]: missing field `price`",
-    );
+    refused::<Root>(r#"{"order":{"items":[{}]}}"#, "order.items[0]: missing field `price`");
     refused::<Root>(r#"{"order":{"items":[{"price":1,"price":2}]}}"#, {
         "order.items[0]: duplicate field `price`"
     });
@@ -86,10 +83,7 @@ fn a_decode_error_says_what_and_where() {
     refused::<char>("\"ab\"", "expected a character, found \"ab\"");
     refused::<String>("{}", "expected a string, found an object");
     let long = format!("\"{}\"", "é".repeat(500));
-    refused::<u8>(
-        &long,
-        &format!("expected u8, found \"{}\"...", "é".repeat(60)),
-    );
+    refused::<u8>(&long, &format!("expected u8, found \"{}\"...", "é".repeat(60)));
 }
 
 #[test]
@@ -146,13 +140,7 @@ fn a_syntax_error_says_at_which_byte() {
         assert!(decode::<(u8, u8)>(text).is_err(), "{text}");
         assert!(decode::<BTreeMap<u8, u8>>(text).is_err(), "{text}");
     }
-    for text in [
-        "{}",
-        r#"{"Bare":1}"#,
-        r#"{"Fields":{"a":true},"Bare":null}"#,
-        "\"New\"",
-        "1",
-    ] {
+    for text in ["{}", r#"{"Bare":1}"#, r#"{"Fields":{"a":true},"Bare":null}"#, "\"New\"", "1"] {
         assert!(decode::<Mixed>(text).is_err(), "{text}");
     }
 }
@@ -161,19 +149,12 @@ fn a_syntax_error_says_at_which_byte() {
 fn an_encode_error_says_what_and_where() {
     #[derive(Serialize)]
     enum Outer {
-        Fields {
-            list: Vec<(u8, BTreeMap<u32, Refusing>)>,
-        },
+        Fields { list: Vec<(u8, BTreeMap<u32, Refusing>)> },
         Tuple(u8, Refusing),
         New(BTreeMap<(u8, u8), Refusing>),
     }
     for (value, path) in [
-        (
-            Outer::Fields {
-                list: vec![(1, map([(7, Refusing)]))],
-            },
-            "Fields.list[0][1].7",
-        ),
+        (Outer::Fields { list: vec![(1, map([(7, Refusing)]))] }, "Fields.list[0][1].7"),
         (Outer::Tuple(1, Refusing), "Tuple[1]"),
         (Outer::New(map([((1, 2), Refusing)])), r#"New["[1,2]"]"#),
     ] {
@@ -205,9 +186,7 @@ struct Chain {
 fn depth_has_one_limit_both_ways() {
     let grow: [fn(Tree) -> Tree; 4] = [
         |tree| Tree::List(vec![tree]),
-        |tree| Tree::Node {
-            next: Box::new(tree),
-        },
+        |tree| Tree::Node { next: Box::new(tree) },
         |tree| Tree::Keyed(map([(true, tree)])),
         |tree| Tree::Maybe(Some(Box::new(tree))),
     ];
@@ -221,9 +200,7 @@ fn depth_has_one_limit_both_ways() {
         assert_eq!(error.kind(), EncodeErrorKind::TooDeep);
     }
     let chain = |count| {
-        (0..count).fold(Chain { next: None }, |chain, _| Chain {
-            next: Some(Box::new(chain)),
-        })
+        (0..count).fold(Chain { next: None }, |chain, _| Chain { next: Some(Box::new(chain)) })
     };
     let most = chain(MAX_DEPTH - 1);
     assert_eq!(decode::<Chain>(&encode(&most).unwrap()).unwrap(), most);
@@ -239,10 +216,7 @@ fn depth_has_one_limit_both_ways() {
     assert!(encode(&[&deep]).is_ok());
     assert!(encode(&[[&deep]]).is_err());
     assert!(encode(&map([(Loose::Number(1), &deep)])).is_ok());
-    let late = map([
-        (Loose::Number(1), Some(&deep)),
-        (Loose::Text("a".into()), None),
-    ]);
+    let late = map([(Loose::Number(1), Some(&deep)), (Loose::Text("a".into()), None)]);
     assert_eq!(encode(&late).unwrap_err().kind(), EncodeErrorKind::TooDeep);
 }
 
@@ -250,19 +224,13 @@ fn depth_has_one_limit_both_ways() {
 fn hostile_depth_is_an_error() {
     for unit in ["[", "{\"a\":", "{\"$some\":", "{\"List\":["] {
         let text = unit.repeat(100_000);
-        assert_eq!(
-            decode::<Value>(&text).unwrap_err().kind(),
-            DecodeErrorKind::TooDeep
-        );
+        assert_eq!(decode::<Value>(&text).unwrap_err().kind(), DecodeErrorKind::TooDeep);
         assert!(decode::<Tree>(&text).is_err());
         let skipped = decode::<serde::de::IgnoredAny>(&text).unwrap_err();
         assert_eq!(skipped.kind(), DecodeErrorKind::TooDeep);
     }
     for text in ["5", "[]", "{}", "\"a\""] {
-        assert_eq!(
-            decode::<Loop>(text).unwrap_err().kind(),
-            DecodeErrorKind::TooDeep
-        );
+        assert_eq!(decode::<Loop>(text).unwrap_err().kind(), DecodeErrorKind::TooDeep);
     }
     assert_eq!(decode::<Loop>("null").unwrap(), Loop(None));
     let long = decode::<Value>(&"[".repeat(1000)).unwrap_err().to_string();

@@ -44,13 +44,7 @@ impl Random {
     fn float(&mut self) -> f64 {
         let bits = f64::from_bits(self.next());
         let round = f64::from(self.0 as i16) / 4.0;
-        let odd = [
-            -0.0,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-            f64::NAN,
-            f64::MIN_POSITIVE,
-        ];
+        let odd = [-0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE];
         let odd = self.pick(&odd);
         self.pick(&[bits, round, odd])
     }
@@ -63,9 +57,7 @@ impl Random {
     }
 
     fn text(&mut self) -> String {
-        let known = [
-            "", "$some", "$$some", "$", "null", "true", "1", "-1", "NaN", "inf", "1.5",
-        ];
+        let known = ["", "$some", "$$some", "$", "null", "true", "1", "-1", "NaN", "inf", "1.5"];
         if self.below(3) == 0 {
             return self.pick(&known).to_owned();
         }
@@ -164,11 +156,7 @@ mod bytes {
 #[serde(tag = "$some")]
 enum Tagged {
     Bare,
-    Data {
-        deep: Option<Option<Option<i16>>>,
-        text: String,
-        list: Vec<Option<()>>,
-    },
+    Data { deep: Option<Option<Option<i16>>>, text: String, list: Vec<Option<()>> },
     Map(BTreeMap<char, Option<Option<u64>>>),
 }
 
@@ -186,9 +174,7 @@ impl Random {
             0 => Mixed::Bare,
             1 => Mixed::New(self.some(|random| random.0 as u32)),
             2 => Mixed::Pair(self.0 as i8, self.text()),
-            3 => Mixed::Fields {
-                a: self.0 & 64 == 0,
-            },
+            3 => Mixed::Fields { a: self.0 & 64 == 0 },
             4 => Mixed::Some(self.0 as u8),
             _ => Mixed::BareSome,
         }
@@ -214,10 +200,7 @@ impl Random {
             let list = random.some(|random| random.some(|random| vec![random.mixed()]));
             (random.text() + "_", list)
         });
-        Flattened {
-            own: self.some(|random| random.some(|_| 1)),
-            rest,
-        }
+        Flattened { own: self.some(|random| random.some(|_| 1)), rest }
     }
 
     fn any(&mut self, depth: usize) -> Any {
@@ -236,11 +219,7 @@ impl Random {
             5 => Any::Float(self.total()),
             6 => {
                 let single = f32::from_bits(self.next() as u32);
-                Any::Single(OrderedSingle(if single.is_nan() {
-                    f32::NAN
-                } else {
-                    single
-                }))
+                Any::Single(OrderedSingle(if single.is_nan() { f32::NAN } else { single }))
             }
             7 => Any::Char(self.char()),
             8 => Any::Text(self.text()),
@@ -261,10 +240,7 @@ impl Random {
             25 => Any::ByChar(self.map(|random| (random.char(), any(random)))),
             26 => Any::ByPair(self.map(|random| ((1, random.some(Random::text)), any(random)))),
             27 => Any::ByOption(self.map(|random| {
-                (
-                    random.some(|random| random.some(|random| random.0 & 64 == 0)),
-                    (),
-                )
+                (random.some(|random| random.some(|random| random.0 & 64 == 0)), ())
             })),
             28 => Any::ByMixed(self.map(|random| (random.mixed(), any(random)))),
             29 => Any::ByEach(self.map(|random| (any(random), any(random)))),
@@ -340,11 +316,7 @@ fn damaged_text_is_no_panic() {
             assert_eq!(skipped, reference, "seed {seed}: {damaged}");
             if let Ok(value) = decode::<Any>(&damaged) {
                 let again = encode(&value).unwrap();
-                assert_eq!(
-                    decode::<Any>(&again).unwrap(),
-                    value,
-                    "seed {seed}: {damaged}"
-                );
+                assert_eq!(decode::<Any>(&again).unwrap(), value, "seed {seed}: {damaged}");
             }
         }
     }
