@@ -1,4 +1,47 @@
 //! Durable functions: ordinary async Rust compiled into resumable state machines.
+//!
+//! Annotate functions with [`#[orchestrator]`](macro@orchestrator) and
+//! [`#[activity]`](macro@activity), impl blocks with [`#[entity]`](macro@entity). Calling an
+//! annotated function makes a typed [`Call`]; an orchestrator awaits it, a [`Client`] starts it. A
+//! [`Worker`] runs everything on a [`store`]. What is saved between two awaits is the name of a
+//! state and the variables that are alive in it, so nothing is ever replayed.
+//!
+//! ```
+//! use durable::Worker;
+//! use durable::prelude::*;
+//! # use durable::store::MemoryStore;
+//!
+//! #[activity]
+//! async fn price(item: String) -> u64 {
+//!     item.len() as u64
+//! }
+//!
+//! #[orchestrator]
+//! async fn total(items: Vec<String>) -> Result<u64, TaskError> {
+//!     let mut total = 0;
+//!     for item in items {
+//!         total += price(item).await?;
+//!     }
+//!     Ok(total)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let worker = Worker::builder(MemoryStore::new())
+//!     .orchestrator(total)
+//!     .activity(price)
+//!     .start()
+//!     .await?;
+//! let items = vec!["tea".to_owned(), "pot".to_owned()];
+//! assert_eq!(worker.client().start(total(items)).await?.result().await?, 6);
+//! worker.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `sqlite` (default): the embedded store. `memory`: the store for tests.
 
 mod backoff;
 mod client;

@@ -106,8 +106,8 @@ impl EntityInstance {
     }
 
     fn read(&self) -> Outcome {
-        // An `Option` of the state, in the encoding of a present one.
-        Ok(self.saved.clone().unwrap_or_else(Json::null))
+        Json::encode(&self.saved)
+            .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))
     }
 
     /// Runs one operation: it happens wholly, or it fails and leaves nothing behind.

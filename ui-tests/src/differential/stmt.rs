@@ -126,6 +126,12 @@ impl Generator {
     }
 
     fn initialise(&mut self, var: usize, text: &mut String) {
+        // The value itself must not assign it.
+        self.locked(var, |this| this.write_initial(var, text));
+        self.vars.get_mut(var).value = Value::Some;
+    }
+
+    fn write_initial(&mut self, var: usize, text: &mut String) {
         let (name, ty) = (self.vars.get(var).name.clone(), self.vars.get(var).ty);
         match self.rng.below(3) {
             0 => {
@@ -168,7 +174,6 @@ impl Generator {
                 });
             }
         }
-        self.vars.get_mut(var).value = Value::Some;
     }
 
     fn assign(&mut self, text: &mut String) {
