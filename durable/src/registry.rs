@@ -18,6 +18,7 @@ pub(crate) struct Registry {
     activities: HashMap<String, Arc<dyn ActivityRunner>>,
     entities: HashMap<String, Arc<dyn EntityRunner>>,
     duplicates: Vec<String>,
+    check_determinism: bool,
 }
 
 /// Runs the attempts of one activity.
@@ -72,6 +73,15 @@ impl Registry {
         {
             self.duplicates.push(format!("entity `{}`", E::NAME));
         }
+    }
+
+    /// Every turn of an orchestration runs a second time from its saved bytes, and must do the same.
+    pub(crate) fn set_check_determinism(&mut self, check: bool) {
+        self.check_determinism = check;
+    }
+
+    pub(crate) fn checks_determinism(&self) -> bool {
+        self.check_determinism
     }
 
     /// What was registered twice under one name.

@@ -1,11 +1,13 @@
 //! THE TURN: an instance, its deliverable messages and the time become a commit. Pure: no I/O, no
 //! clock, no store, no tokio. The same input gives the same commit, byte for byte.
 
+mod check;
 mod core;
 mod entity;
 mod orchestration;
 pub(crate) mod scope;
 mod shelf;
+mod watch;
 
 use std::sync::Arc;
 

@@ -235,6 +235,15 @@ impl WorkerBuilder {
         self
     }
 
+    /// Whether each turn of an orchestration that runs its code is run a second time from the same
+    /// saved bytes and must come to the same, or the instance fails with an error that names the
+    /// first difference. This finds what is not deterministic in helpers that the compiler cannot
+    /// see into. Default: in debug builds, as `debug_assertions` says.
+    pub fn check_determinism(mut self, check: bool) -> Self {
+        self.options.check_determinism = check;
+        self
+    }
+
     /// Where time and ids come from. Default: [`SystemClock`](crate::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Arc::new(clock);
@@ -249,7 +258,8 @@ impl WorkerBuilder {
     /// [`WorkerError::Duplicates`] if a name was registered twice, [`WorkerError::Option`] if an
     /// option has a value that cannot work, [`WorkerError::Store`] if the store fails.
     pub async fn start(self) -> Result<Worker, WorkerError> {
-        let Self { store, registry, data, options } = self;
+        let Self { store, mut registry, data, options } = self;
+        registry.set_check_determinism(options.check_determinism);
         if !registry.duplicates().is_empty() {
             return Err(WorkerError::Duplicates(registry.duplicates().to_vec()));
         }

@@ -510,3 +510,71 @@ async fn a_name_registered_twice_is_refused() {
     let twice = Worker::builder(MemoryStore::new()).activity(double).activity(double).start().await;
     assert!(twice.unwrap_err().to_string().contains("double"));
 }
+
+mod determinism {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+
+    /// A helper that the compiler cannot see into.
+    fn draw() -> u64 {
+        u64::from(CALLS.fetch_add(1, Ordering::SeqCst))
+    }
+
+    #[orchestrator]
+    async fn calls_what_it_drew() -> Result<u64, TaskError> {
+        double(draw()).await
+    }
+
+    #[orchestrator]
+    async fn keeps_what_it_drew() -> Result<u64, TaskError> {
+        let drawn = draw();
+        double(1).await?;
+        Ok(drawn)
+    }
+
+    #[orchestrator]
+    async fn keeps_a_set(size: u64) -> Result<usize, TaskError> {
+        let set: HashSet<u64> = (0..size).collect();
+        double(1).await?;
+        double(2).await?;
+        Ok(set.len())
+    }
+
+    async fn failure_of<F: durable::Orchestration>(call: durable::Call<F>) -> Option<String>
+    where
+        F::Output: std::fmt::Debug,
+    {
+        let worker = Worker::builder(MemoryStore::new())
+            .check_determinism(true)
+            .orchestrator(calls_what_it_drew)
+            .orchestrator(keeps_what_it_drew)
+            .orchestrator(keeps_a_set)
+            .activity(double)
+            .start()
+            .await
+            .unwrap();
+        let result = worker.client().start(call).await.unwrap().result().await;
+        worker.shutdown().await;
+        result.is_err().then(|| task_error(result).failure().message.clone())
+    }
+
+    #[tokio::test]
+    async fn a_call_with_another_argument_is_named() {
+        let message = failure_of(calls_what_it_drew()).await.unwrap();
+        assert!(message.contains("action 1 was the call of `double` with ["), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_variable_with_another_value_is_named() {
+        let message = failure_of(keeps_what_it_drew()).await.unwrap();
+        assert!(message.contains("variable `drawn` was "), "{message}");
+    }
+
+    #[tokio::test]
+    async fn the_order_in_a_set_is_no_difference() {
+        assert_eq!(failure_of(keeps_a_set(50)).await, None);
+    }
+}

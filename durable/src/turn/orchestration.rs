@@ -1,16 +1,18 @@
 //! One turn of an orchestration: deliver each message, and run the program whenever what it waits
 //! for is there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{Payload, Status, StoredInstance, Timestamp};
+use durable_store::{Payload, SideKey, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::check::{self, Snapshot};
 use super::core::{BufferedEvent, Core, Task, TaskKind};
 use super::shelf::Shelf;
+use super::watch::Watch;
 use super::{Blocked, Inbound, MAX_LOST_ATTEMPTS, TURN_KEY, TurnOutput, identity, output, scope};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
@@ -31,6 +33,10 @@ pub(crate) struct OrchestrationInstance {
     watch: Watch,
     /// Whether the turn's number is only in its side row.
     turn_in_row: bool,
+    /// Whether the program ran in the last turn.
+    stepped: bool,
+    /// What was saved last, if every turn is to be checked against a second run.
+    saved: Option<Snapshot>,
 }
 
 /// What an orchestration saves.
@@ -98,19 +104,42 @@ impl OrchestrationInstance {
             machine: None,
             watch: Watch::Nothing,
             turn_in_row: false,
+            stepped: false,
+            saved: registry.checks_determinism().then(|| Snapshot::of(stored)),
         };
         if let Some(state) = &record.state {
-            instance.restore(state, stored)?;
+            instance.restore(state, &stored.side)?;
         }
         Ok(instance)
     }
 
-    fn restore(&mut self, state: &str, stored: &StoredInstance) -> Result<(), Blocked> {
+    /// The same instance, made again from its saved bytes. Its own turns are not checked.
+    fn twin(&self, snapshot: &Snapshot) -> Result<Self, Blocked> {
+        let mut twin = Self {
+            core: Core::new(self.core.identity.clone()),
+            program: Arc::clone(&self.program),
+            input: Arc::clone(&self.input),
+            status: snapshot.status,
+            machine: None,
+            watch: Watch::Nothing,
+            turn_in_row: false,
+            stepped: false,
+            saved: None,
+        };
+        if let Some(state) = &snapshot.state {
+            let rows: Vec<(SideKey, Payload)> =
+                snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
+            twin.restore(state, &rows)?;
+        }
+        Ok(twin)
+    }
+
+    fn restore(&mut self, state: &str, rows: &[(SideKey, Payload)]) -> Result<(), Blocked> {
         let malformed = |e: serde_json::Error| Blocked::Malformed(e.to_string());
         let loaded: Loaded<'_> = serde_json::from_str(state).map_err(malformed)?;
         let (mut task_rows, mut event_rows) = (Vec::new(), Vec::new());
         let mut turn = loaded.turn;
-        for (key, row) in &stored.side {
+        for (key, row) in rows {
             if *key == TURN_KEY {
                 turn = serde_json::from_str(row).map_err(malformed)?;
                 self.turn_in_row = true;
@@ -153,6 +182,46 @@ impl OrchestrationInstance {
     }
 
     pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
+        let Some(mut snapshot) = self.saved.take() else { return self.run(inbound, now) };
+        let mut out = self.run(inbound.clone(), now);
+        let twin = self.stepped.then(|| self.twin(&snapshot));
+        let difference = match twin {
+            // Nothing of the program ran: there is nothing to check.
+            None => None,
+            Some(Ok(mut twin)) => check::difference(&out, &twin.run(inbound, now)),
+            Some(Err(blocked)) => {
+                Some(format!("what was saved cannot be read back: {blocked}"))
+            }
+        };
+        if let Some(difference) = difference
+            && let Ok(mut again) = self.twin(&snapshot)
+        {
+            out = again.refuse(difference, now);
+            *self = again;
+        }
+        snapshot.apply(&out.change);
+        self.saved = Some(snapshot);
+        out
+    }
+
+    /// Ends an orchestration that does not do the same again.
+    fn refuse(&mut self, difference: String, now: Timestamp) -> TurnOutput {
+        let mut changes = Changes::default();
+        self.core.now = self.core.now.max(now);
+        self.core.turn += 1;
+        self.status = Status::Running;
+        let message = format!(
+            "the orchestrator is not deterministic: run again from the same saved state, {difference}"
+        );
+        self.fail(
+            TaskErrorKind::Failed,
+            Failure::new("NonDeterministic", message),
+            &mut changes,
+        );
+        self.finish_turn(changes)
+    }
+
+    fn run(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
         self.core.now = self.core.now.max(now);
         self.core.turn += 1;
         let mut changes = Changes::default();
@@ -323,6 +392,7 @@ impl OrchestrationInstance {
     }
 
     fn finish_turn(&mut self, mut changes: Changes) -> TurnOutput {
+        self.stepped = changes.stepped;
         if let Err(failure) = self.try_encode(&mut changes) {
             // A variable that cannot be saved ends the instance; the second try has no variables.
             self.fail(TaskErrorKind::Payload, failure, &mut changes);
@@ -418,55 +488,4 @@ struct Changes {
     state: Option<Payload>,
     put_side: Vec<(i64, Payload)>,
     delete_side: Vec<i64>,
-}
-
-/// Decides in constant time whether an outcome lets the program go on.
-enum Watch {
-    Nothing,
-    One(TaskId),
-    /// A flat join: what is open, and whether a failure decides it.
-    All {
-        open: HashSet<TaskId>,
-        first_failure: bool,
-    },
-    /// Anything nested is looked at as a whole.
-    Other,
-}
-
-impl Watch {
-    fn of(waiting: Option<&Waiting>, core: &Core) -> Self {
-        let (parts, first_failure) = match waiting {
-            None => return Self::Nothing,
-            Some(Waiting::Task(task)) => return Self::One(*task),
-            Some(Waiting::All { all }) => (all, false),
-            Some(Waiting::AllOk { all_ok }) => (all_ok, true),
-        };
-        let mut open = HashSet::new();
-        for part in parts {
-            let Waiting::Task(task) = part else { return Self::Other };
-            if core.outcome(*task).is_none() {
-                open.insert(*task);
-            }
-        }
-        Self::All { open, first_failure }
-    }
-
-    fn is_over(
-        &mut self,
-        task: TaskId,
-        failed: bool,
-        machine: Option<&dyn Machine>,
-        core: &Core,
-    ) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::One(awaited) => *awaited == task,
-            Self::All { open, first_failure } => {
-                open.remove(&task) && (open.is_empty() || (failed && *first_failure))
-            }
-            Self::Other => {
-                machine.and_then(Machine::awaiting).is_some_and(|waiting| waiting.is_ready(core))
-            }
-        }
-    }
 }

@@ -42,6 +42,7 @@ pub(super) struct Options {
     pub(super) poll_interval: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) worker_id: Option<String>,
+    pub(super) check_determinism: bool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -56,6 +57,7 @@ impl Default for Options {
             poll_interval: DEFAULT_POLL_INTERVAL,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             worker_id: None,
+            check_determinism: cfg!(debug_assertions),
             clock: Arc::new(SystemClock),
         }
     }
