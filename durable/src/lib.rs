@@ -48,6 +48,7 @@ mod client;
 mod clock;
 #[doc(hidden)]
 pub mod codec;
+mod connect;
 mod connection;
 mod context;
 mod drive;
@@ -73,6 +74,7 @@ pub use client::{
     Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, StartByName, StateRead,
 };
 pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
+pub use connect::{ConnectError, connect};
 pub use connection::IntoStore;
 pub use context::{
     ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,

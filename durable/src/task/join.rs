@@ -29,7 +29,7 @@ where
 
 /// Waits for all of them and gives their values, or the first error as soon as there is one.
 ///
-/// When one fails the others are dropped as [`Task`]s are: timers and event waits are cancelled,
+/// When one fails the others are dropped as [`Task`](crate::Task)s are: timers and event waits are cancelled,
 /// calls are detached.
 ///
 /// ```
