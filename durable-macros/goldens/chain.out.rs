@@ -90,8 +90,8 @@ impl ::durable::__private::Orchestration for chain {
             __State,
             _,
             _,
-            _,
-            _,
+            <__Return as ::durable::__private::ResultType>::Value,
+            <__Return as ::durable::__private::ResultType>::Error,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<(Order,)>| {

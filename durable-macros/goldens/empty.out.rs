@@ -54,7 +54,7 @@ impl ::durable::__private::Orchestration for empty {
             __State,
             _,
             _,
-            _,
+            __Return,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<()>| {

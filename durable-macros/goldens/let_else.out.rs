@@ -88,8 +88,8 @@ impl ::durable::__private::Orchestration for let_else {
             __State,
             _,
             _,
-            _,
-            _,
+            <__Return as ::durable::__private::ResultType>::Value,
+            <__Return as ::durable::__private::ResultType>::Error,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<(BTreeMap<String, u64>, String)>| {

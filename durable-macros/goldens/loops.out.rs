@@ -16,7 +16,7 @@ impl ::durable::__private::Function for loops {
 impl loops {
     const GRAPH: &'static ::durable::StateGraph = &::durable::StateGraph {
         name: "loops",
-        variables: &["total", "rest_of_item", "item"],
+        variables: &["total", "rest_of_item"],
         states: &[
             ::durable::StateNode {
                 name: "Start",
@@ -29,7 +29,7 @@ impl loops {
                 name: "AwaitPrice",
                 awaits: "price(item.name.clone())",
                 line: ::core::line!(),
-                live: &[0usize, 1usize, 2usize],
+                live: &[0usize, 1usize],
                 ends: true,
             },
             ::durable::StateNode {
@@ -81,18 +81,17 @@ impl ::durable::__private::Orchestration for loops {
                 self as usize
             }
         }
-        struct __Frame<T0, T1, T2, T3> {
+        struct __Frame<T0, T1, T2> {
             slot0: ::core::option::Option<T0>,
             slot1: ::core::option::Option<T1>,
             slot2: ::core::option::Option<T2>,
-            slot3: ::core::option::Option<T3>,
         }
         ::durable::__private::program_result::<
             __State,
             _,
             _,
-            _,
-            _,
+            <__Return as ::durable::__private::ResultType>::Value,
+            <__Return as ::durable::__private::ResultType>::Error,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<(Vec<Item>,)>| {
@@ -101,7 +100,6 @@ impl ::durable::__private::Orchestration for loops {
                     slot0: ::core::option::Option::None,
                     slot1: ::core::option::Option::None,
                     slot2: ::core::option::Option::None,
-                    slot3: ::core::option::Option::None,
                 };
                 if let ::core::option::Option::Some((__argument0,)) = __input {
                     __made.slot0 = ::core::option::Option::Some(__argument0);
@@ -111,6 +109,7 @@ impl ::durable::__private::Orchestration for loops {
             |_, __cursor, __frame| {
                 let __link0 = ::durable::__private::Link::new();
                 let __link1 = ::durable::__private::Link::new();
+                let mut __local3 = ::core::option::Option::None;
                 '__durable: loop {
                     match __cursor.state {
                         __State::Start => {
@@ -140,7 +139,7 @@ impl ::durable::__private::Orchestration for loops {
                                 __frame.slot2 = ::core::option::Option::Some(
                                     __rest_of_item_1,
                                 );
-                                __frame.slot3 = ::core::option::Option::Some(item);
+                                __local3 = ::core::option::Option::Some(item);
                                 __cursor.state = __State::__Join2;
                                 continue '__durable;
                             } else {
@@ -150,11 +149,10 @@ impl ::durable::__private::Orchestration for loops {
                         }
                         __State::__Join2 => {
                             #[allow(unused_mut)]
-                            let item = ::durable::__private::take(&mut __frame.slot3);
+                            let item = ::durable::__private::take(&mut __local3);
                             {
                                 {
                                     __cursor.begin(&__link0, price(item.name.clone()));
-                                    __frame.slot3 = ::core::option::Option::Some(item);
                                     __cursor.state = __State::AwaitPrice;
                                     continue '__durable;
                                 }
@@ -181,7 +179,6 @@ impl ::durable::__private::Orchestration for loops {
                                                 match __result2? {
                                                     0 => {
                                                         {
-                                                            __frame.slot3 = ::core::option::Option::None;
                                                             __frame.slot1 = ::core::option::Option::Some(total);
                                                             __cursor.state = __State::__Join1;
                                                             continue '__durable;
@@ -190,7 +187,6 @@ impl ::durable::__private::Orchestration for loops {
                                                     p if p > 100 => {
                                                         {
                                                             __frame.slot2 = ::core::option::Option::None;
-                                                            __frame.slot3 = ::core::option::Option::None;
                                                             __frame.slot1 = ::core::option::Option::Some(total);
                                                             __cursor.state = __State::__Join6;
                                                             continue '__durable;
@@ -206,7 +202,6 @@ impl ::durable::__private::Orchestration for loops {
                                                                 >(Ok(total));
                                                             }
                                                             {
-                                                                __frame.slot3 = ::core::option::Option::None;
                                                                 __frame.slot1 = ::core::option::Option::Some(total);
                                                                 __cursor.state = __State::__Join3;
                                                                 continue '__durable;
@@ -215,9 +210,6 @@ impl ::durable::__private::Orchestration for loops {
                                                     }
                                                 }
                                             }
-                                            __frame.slot1 = ::core::option::Option::Some(total);
-                                            __cursor.state = __State::__Join2;
-                                            continue '__durable;
                                         }
                                     }
                                 }
@@ -306,9 +298,7 @@ impl ::durable::__private::Orchestration for loops {
                 struct AwaitPrice {}
                 #[allow(non_camel_case_types, dead_code)]
                 struct value_of_this_expression {}
-                #[allow(non_camel_case_types, dead_code)]
-                struct item {}
-                |__frame: &mut __Frame<_, _, _, _>, __slots| {
+                |__frame: &mut __Frame<_, _, _>, __slots| {
                     let _ = (&__frame, &__slots);
                     __slots.slot::<total, AwaitPrice, _>(0usize, &mut __frame.slot1);
                     __slots
@@ -317,7 +307,6 @@ impl ::durable::__private::Orchestration for loops {
                             AwaitPrice,
                             _,
                         >(1usize, &mut __frame.slot2);
-                    __slots.slot::<item, AwaitPrice, _>(2usize, &mut __frame.slot3);
                 }
             },
             |step| ::durable::__private::finish_result(

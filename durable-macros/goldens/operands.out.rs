@@ -169,7 +169,7 @@ impl ::durable::__private::Orchestration for operands {
             __State,
             _,
             _,
-            _,
+            __Return,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<(u64, String)>| {

@@ -106,7 +106,7 @@ impl ::durable::__private::Orchestration for shadowing {
             __State,
             _,
             _,
-            _,
+            __Return,
         >(
             Self::GRAPH,
             |__input: ::core::option::Option<(u64,)>| {

@@ -79,6 +79,29 @@ queues! {
         std::iter::FilterMap<I, F> => B;
 }
 
+// Ranges are generic, so that rustc can infer the type of the bounds from what the body does with
+// the items: with an implementation for each type it would fall back to `i32`.
+
+impl<T> SuspendingIter for Range<T>
+where
+    Self: Iterator,
+{
+    type Rest = Self;
+    fn into_rest(self) -> Self {
+        self
+    }
+}
+
+impl<T> SuspendingIter for RangeFrom<T>
+where
+    Self: Iterator,
+{
+    type Rest = Self;
+    fn into_rest(self) -> Self {
+        self
+    }
+}
+
 /// The rest of an inclusive range. That of std forgets when saved that it is exhausted.
 #[doc(hidden)]
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,52 +111,36 @@ pub struct Inclusive<T> {
     done: bool,
 }
 
-macro_rules! ranges {
-    ($($int:ty)*) => {
-        $(
-            impl SuspendingIter for Range<$int> {
-                type Rest = Self;
-                fn into_rest(self) -> Self {
-                    self
-                }
-            }
-
-            impl SuspendingIter for RangeFrom<$int> {
-                type Rest = Self;
-                fn into_rest(self) -> Self {
-                    self
-                }
-            }
-
-            impl SuspendingIter for RangeInclusive<$int> {
-                type Rest = Inclusive<$int>;
-                fn into_rest(self) -> Self::Rest {
-                    let done = self.is_empty();
-                    let (start, end) = self.into_inner();
-                    Inclusive { start, end, done }
-                }
-            }
-
-            impl Iterator for Inclusive<$int> {
-                type Item = $int;
-                fn next(&mut self) -> Option<$int> {
-                    if self.done {
-                        return None;
-                    }
-                    let item = self.start;
-                    if item == self.end {
-                        self.done = true;
-                    } else {
-                        self.start += 1;
-                    }
-                    Some(item)
-                }
-            }
-        )*
-    };
+impl<T> SuspendingIter for RangeInclusive<T>
+where
+    T: Clone + PartialOrd,
+    Self: Iterator<Item = T>,
+{
+    type Rest = Inclusive<T>;
+    fn into_rest(self) -> Self::Rest {
+        let done = self.is_empty();
+        let (start, end) = self.into_inner();
+        Inclusive { start, end, done }
+    }
 }
 
-ranges!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+impl<T> Iterator for Inclusive<T>
+where
+    T: Clone + PartialOrd,
+    RangeInclusive<T>: Iterator<Item = T>,
+{
+    type Item = T;
+    fn next(&mut self) -> Option<T> {
+        if self.done {
+            return None;
+        }
+        let mut range = self.start.clone()..=self.end.clone();
+        let item = range.next();
+        self.done = range.is_empty();
+        self.start = range.start().clone();
+        item
+    }
+}
 
 /// Begins the iteration of a suspending `for`.
 #[doc(hidden)]

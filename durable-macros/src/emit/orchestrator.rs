@@ -1,7 +1,7 @@
 //! The items of an orchestrator: the call, its graph, and the program made of frame and step.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::step::{Machine, field, own};
 use super::{call_items, describe, function_impl};
@@ -90,7 +90,13 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             let describe = describe(&error);
             let state = own("__State");
             quote! {
-                ::durable::__private::program_result::<#state, _, _, _, _>(
+                ::durable::__private::program_result::<
+                    #state,
+                    _,
+                    _,
+                    <#ret_alias as ::durable::__private::ResultType>::Value,
+                    <#ret_alias as ::durable::__private::ResultType>::Error,
+                >(
                     Self::GRAPH,
                     #new_frame,
                     #step,
@@ -101,13 +107,15 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
         }
         ReturnKind::Option | ReturnKind::Plain => {
             let state = own("__State");
-            let build = if item.ret.kind == ReturnKind::Option {
-                format_ident!("program_option")
+            let (build, value) = if item.ret.kind == ReturnKind::Option {
+                let value =
+                    quote!(<#ret_alias as ::durable::__private::OptionType>::Value);
+                (format_ident!("program_option"), value)
             } else {
-                format_ident!("program_plain")
+                (format_ident!("program_plain"), ret_alias.to_token_stream())
             };
             quote! {
-                ::durable::__private::#build::<#state, _, _, _>(
+                ::durable::__private::#build::<#state, _, _, #value>(
                     Self::GRAPH, #new_frame, #step, #slots,
                 )
             }

@@ -306,9 +306,11 @@ impl Lowering<'_> {
         *e.left = self.expr(*e.left);
         if suspends(&e.right) {
             // A comparison borrows its operands, so a variable is not moved out of its place.
-            if !(compares && is_place(&e.left)) {
-                *e.left = self.kept(*e.left.clone());
-            }
+            *e.left = if compares && can_stay(&e.left, std::slice::from_ref(&*e.right)) {
+                self.settled(*e.left.clone())
+            } else {
+                self.kept(*e.left.clone())
+            };
             *e.right = self.expr(*e.right);
         }
         Expr::Binary(e)
@@ -438,14 +440,55 @@ impl Lowering<'_> {
     /// except where evaluating them later is the same; the ones at `places` are used as places.
     fn operands(&mut self, parts: Vec<Expr>, places: &[usize]) -> Vec<Expr> {
         let last = parts.iter().rposition(suspends);
+        let stays: Vec<bool> = (0..parts.len())
+            .map(|index| places.contains(&index) && can_stay(&parts[index], &parts[index + 1..]))
+            .collect();
         let mut out = Vec::with_capacity(parts.len());
         for (index, part) in parts.into_iter().enumerate() {
             let before = last.is_some_and(|last| index < last);
             let part = self.expr(part);
-            let is_used_place = places.contains(&index) && is_place(&part);
-            out.push(if before && !is_used_place { self.kept(part) } else { part });
+            out.push(match (before, stays[index]) {
+                (false, _) => part,
+                (true, false) => self.kept(part),
+                (true, true) => self.settled(part),
+            });
         }
         out
+    }
+
+    /// A place that is used behind the suspension that follows. What its indices are is decided
+    /// here, and whether they are in bounds, as in plain Rust.
+    fn settled(&mut self, place: Expr) -> Expr {
+        if !has_index(&place) || !self.is_reachable() {
+            return place;
+        }
+        let place = self.keep_indices(place);
+        let check = self.expr_fragment(syn::parse_quote!({ let _ = &#place; }));
+        self.push(Node::Code(check));
+        place
+    }
+
+    fn keep_indices(&mut self, place: Expr) -> Expr {
+        match place {
+            Expr::Index(mut e) => {
+                *e.expr = self.keep_indices(*e.expr);
+                *e.index = self.kept(*e.index);
+                Expr::Index(e)
+            }
+            Expr::Field(mut e) => {
+                *e.base = self.keep_indices(*e.base);
+                Expr::Field(e)
+            }
+            Expr::Paren(mut e) => {
+                *e.expr = self.keep_indices(*e.expr);
+                Expr::Paren(e)
+            }
+            Expr::Unary(mut e) => {
+                *e.expr = self.keep_indices(*e.expr);
+                Expr::Unary(e)
+            }
+            other => other,
+        }
     }
 
     /// Keeps a value over the suspension that follows, unless evaluating it later is the same.
@@ -459,13 +502,14 @@ impl Lowering<'_> {
             // A function, a constant or a unit variant.
             return value;
         }
-        if let Expr::Reference(reference) = &value
-            && is_place(&reference.expr)
-        {
-            // Nothing can change what is borrowed before the borrow is used.
-            return value;
+        match value {
+            Expr::Reference(mut reference) if root(&reference.expr).is_some() => {
+                // Nothing can change what is borrowed before the borrow is used.
+                *reference.expr = self.settled(*reference.expr);
+                Expr::Reference(reference)
+            }
+            value => self.spill(value),
         }
-        self.spill(value)
     }
 }
 
@@ -486,6 +530,112 @@ fn is_place(expr: &Expr) -> bool {
         Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Deref(_)) && is_place(&unary.expr),
         _ => false,
     }
+}
+
+/// The variable in which a place is, if it is in one: fields and indices of it included.
+fn root(place: &Expr) -> Option<&syn::Ident> {
+    match place {
+        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
+        Expr::Field(field) => root(&field.base),
+        Expr::Index(index) => root(&index.expr),
+        Expr::Paren(inner) => root(&inner.expr),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => root(&unary.expr),
+        _ => None,
+    }
+}
+
+fn has_index(place: &Expr) -> bool {
+    match place {
+        Expr::Index(_) => true,
+        Expr::Field(field) => has_index(&field.base),
+        Expr::Paren(inner) => has_index(&inner.expr),
+        Expr::Unary(unary) => has_index(&unary.expr),
+        _ => false,
+    }
+}
+
+/// Whether a place can be used after `later` was evaluated. Where `later` changes the variable the
+/// place was not borrowed but copied before, or rustc would not have it.
+fn can_stay(place: &Expr, later: &[Expr]) -> bool {
+    use syn::visit::{self, Visit};
+
+    struct Changes<'a> {
+        variable: &'a syn::Ident,
+        found: bool,
+        /// Whether the name means another variable where the visitor is.
+        shadowed: bool,
+    }
+    impl<'ast> Visit<'ast> for Changes<'_> {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            self.shadowed |= pat.ident == *self.variable;
+            visit::visit_pat_ident(self, pat);
+        }
+        fn visit_local(&mut self, local: &'ast syn::Local) {
+            // The initial value does not see the name yet.
+            if let Some(init) = &local.init {
+                visit::visit_local_init(self, init);
+            }
+            self.visit_pat(&local.pat);
+        }
+        fn visit_block(&mut self, block: &'ast syn::Block) {
+            let outside = self.shadowed;
+            visit::visit_block(self, block);
+            self.shadowed = outside;
+        }
+        fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+            let outside = self.shadowed;
+            visit::visit_arm(self, arm);
+            self.shadowed = outside;
+        }
+        fn visit_expr_if(&mut self, e: &'ast syn::ExprIf) {
+            let outside = self.shadowed;
+            self.visit_expr(&e.cond);
+            self.visit_block(&e.then_branch);
+            self.shadowed = outside;
+            if let Some((_, otherwise)) = &e.else_branch {
+                self.visit_expr(otherwise);
+            }
+        }
+        fn visit_expr_while(&mut self, e: &'ast syn::ExprWhile) {
+            let outside = self.shadowed;
+            visit::visit_expr_while(self, e);
+            self.shadowed = outside;
+        }
+        fn visit_expr_for_loop(&mut self, e: &'ast syn::ExprForLoop) {
+            self.visit_expr(&e.expr);
+            let outside = self.shadowed;
+            self.visit_pat(&e.pat);
+            self.visit_block(&e.body);
+            self.shadowed = outside;
+        }
+        fn visit_expr_closure(&mut self, e: &'ast syn::ExprClosure) {
+            let outside = self.shadowed;
+            visit::visit_expr_closure(self, e);
+            self.shadowed = outside;
+        }
+        fn visit_expr_assign(&mut self, e: &'ast syn::ExprAssign) {
+            self.found |= !self.shadowed && root(&e.left) == Some(self.variable);
+            visit::visit_expr_assign(self, e);
+        }
+        fn visit_expr_binary(&mut self, e: &'ast syn::ExprBinary) {
+            // Of the operators only compound assignments change anything.
+            let compares = e.op.to_token_stream().to_string();
+            let assigns = compares.ends_with('=') && !["==", "!=", "<=", ">="].contains(&&*compares);
+            self.found |= !self.shadowed && assigns && root(&e.left) == Some(self.variable);
+            visit::visit_expr_binary(self, e);
+        }
+        fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
+            self.found |= !self.shadowed && e.mutability.is_some() && root(&e.expr) == Some(self.variable);
+            visit::visit_expr_reference(self, e);
+        }
+    }
+    if suspends(place) {
+        return false;
+    }
+    let Some(variable) = root(place) else { return is_place(place) };
+    let mut changes = Changes { variable, found: false, shadowed: false };
+    later.iter().for_each(|part| changes.visit_expr(part));
+    !changes.found
 }
 
 /// A place that a compound assignment can name after its value was awaited: primitive operands

@@ -5,6 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 
 use super::scope::{bindings, resolve};
@@ -12,6 +15,13 @@ use crate::ir::{Body, Scope, VarId};
 
 /// The macros that visibly do not come back.
 pub(super) const DIVERGING: [&str; 5] = ["panic", "unreachable", "todo", "unimplemented", "bail"];
+
+/// The macros of std whose arguments are expressions, which therefore need not be opaque.
+const TAKES_EXPRESSIONS: [&str; 18] = [
+    "assert", "assert_eq", "assert_ne", "dbg", "debug_assert", "debug_assert_eq",
+    "debug_assert_ne", "eprint", "eprintln", "format", "format_args", "panic", "print", "println",
+    "unreachable", "vec", "write", "writeln",
+];
 
 /// The variables that have been assigned on every way to a place; `None` where no way leads.
 type Assigned = Option<BTreeSet<VarId>>;
@@ -156,6 +166,15 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// An argument of a macro that formats: a text with names in it, a value, or a named value.
+    fn argument(&mut self, argument: &syn::Expr) {
+        match argument {
+            syn::Expr::Lit(literal) => self.tokens(&literal.to_token_stream()),
+            syn::Expr::Assign(named) => self.visit_expr(&named.right),
+            value => self.visit_expr(value),
+        }
+    }
+
     /// Opaque tokens mention every name in them, those captured by format strings included.
     fn tokens(&mut self, tokens: &TokenStream) {
         for token in tokens.clone() {
@@ -213,8 +232,13 @@ impl<'ast> Visit<'ast> for Flow<'_> {
     }
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        self.tokens(&mac.tokens);
         let name = mac.path.segments.last().map(|segment| &segment.ident);
+        let parser = Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
+        let known = name.is_some_and(|name| TAKES_EXPRESSIONS.iter().any(|known| name == known));
+        match parser.parse2(mac.tokens.clone()) {
+            Ok(arguments) if known => arguments.iter().for_each(|argument| self.argument(argument)),
+            _ => self.tokens(&mac.tokens),
+        }
         if name.is_some_and(|name| DIVERGING.iter().any(|diverging| name == diverging)) {
             self.assigned = None;
         } else {

@@ -364,7 +364,10 @@ impl Generator {
         let label = self.label();
         let prefix = Self::labelled(label.as_ref());
         let (block, _) = self.looped(label, Some(ty), |this, text| {
+            // A jump in it could begin another round, without end.
+            let jumps = std::mem::take(&mut this.jumps);
             let value = this.expr(ty);
+            this.jumps = jumps;
             text.push_str(&format!("{name} += 1;\nif {name} > {limit} {{ break {value}; }}\n"));
         });
         self.vars.truncate(mark);

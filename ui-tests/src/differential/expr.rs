@@ -146,7 +146,7 @@ impl Generator {
     // --- by type --------------------------------------------------------------------------------
 
     fn int(&mut self) -> String {
-        match self.rng.below(20) {
+        match self.rng.below(22) {
             0..=3 => format!("({} + {})", self.expr(Ty::Int), self.expr(Ty::Int)),
             4 => format!("({} - {})", self.expr(Ty::Int), self.expr(Ty::Int)),
             5 => format!("({} * {})", self.expr(Ty::Int), 2 + self.rng.below(3)),
@@ -165,7 +165,22 @@ impl Generator {
             16 => self.read(Ty::Item, &[".id", ".tags.len() as i64"]),
             17 => self.read(Ty::Ints, &[".len() as i64", ".iter().sum::<i64>()", "[0]"]),
             18 => self.closure_over_ints(),
+            19 | 20 if !self.pure => self.operand_that_changes(),
             _ => self.read_with_argument(),
+        }
+    }
+
+    /// A variable as an operand before one that changes it.
+    fn operand_that_changes(&mut self) -> String {
+        let changeable = self.vars.changeable(Ty::Int);
+        let Some(var) = self.one(&changeable) else { return self.leaf(Ty::Int) };
+        let name = self.vars.get(var).name.clone();
+        let step = 1 + self.rng.below(3);
+        let tail = self.expr(Ty::Int);
+        match self.rng.below(3) {
+            0 => format!("({name} + {{ {name} += {step}; {tail} }})"),
+            1 => format!("i64::max({name}, {{ {name} += {step}; {tail} }})"),
+            _ => format!("i64::from({name} < {{ {name} -= {step}; {tail} }})"),
         }
     }
 
@@ -197,9 +212,9 @@ impl Generator {
                 let name = self.vars.get(var).name.clone();
                 let argument = self.locked(var, |this| this.expr(Ty::Int));
                 match self.rng.below(3) {
-                    0 => format!("{name}.get(({argument}) as usize).copied().unwrap_or(1)"),
+                    0 => format!("{name}.get(i64::max({argument}, 0) as usize).copied().unwrap_or(1)"),
                     1 => format!("i64::from({name}.contains(&({argument})))"),
-                    _ => format!("{name}[({argument}) as usize % 3]"),
+                    _ => format!("{name}[i64::max({argument}, 0) as usize % 3]"),
                 }
             }
             None => self.leaf(Ty::Int),
@@ -207,7 +222,8 @@ impl Generator {
     }
 
     fn boolean(&mut self) -> String {
-        match self.rng.below(10) {
+        match self.rng.below(11) {
+            10 => self.indexed_comparison(),
             0 | 1 => {
                 let op = self.rng.pick(&["<", ">", "==", "!=", "<=", ">="]);
                 format!("(({}) {op} ({}))", self.expr(Ty::Int), self.expr(Ty::Int))
@@ -242,6 +258,14 @@ impl Generator {
             }
             None => self.leaf(Ty::Bool),
         }
+    }
+
+    /// A comparison of an element in its place, which may be out of bounds.
+    fn indexed_comparison(&mut self) -> String {
+        let Some(var) = self.place(Ty::Strs) else { return self.leaf(Ty::Bool) };
+        let name = self.vars.get(var).name.clone();
+        let other = self.locked(var, |this| this.expr(Ty::Str));
+        format!("({name}[0] == {other})")
     }
 
     fn string(&mut self) -> String {

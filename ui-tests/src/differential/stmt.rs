@@ -221,6 +221,10 @@ impl Generator {
             (Ty::Item, 0) => format!("{name}.id += {}", this.expr(Ty::Int)),
             (Ty::Item, 1) => format!("{name}.name = {}", this.expr(Ty::Str)),
             (Ty::Item, _) => format!("{name}.tags.push({})", this.expr(Ty::Int)),
+            (_, 0) => format!(
+                "if let Some(0) = {name}.len().checked_sub(1) {{ {name}[0].push_str(&{}); }}",
+                this.expr(Ty::Str)
+            ),
             _ => format!("{name}.push({})", this.expr(Ty::Str)),
         });
         text.push_str(&format!("{line};\n"));
