@@ -59,7 +59,7 @@ impl chain {
     }
 }
 impl ::durable::__private::Orchestration for chain {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<Receipt, CheckoutError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -111,7 +111,7 @@ impl ::durable::__private::Orchestration for chain {
                 let __link2 = ::durable::__private::Link::new();
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let order = ::durable::__private::take(&mut __frame.slot0);
                             __cursor.begin(&__link0, charge_card(order.clone()));
@@ -119,7 +119,7 @@ impl ::durable::__private::Orchestration for chain {
                             __cursor.state = __State::AwaitChargeCard;
                             continue '__durable;
                         }
-                        __State::AwaitChargeCard => {
+                        __State::AwaitChargeCard => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -143,7 +143,7 @@ impl ::durable::__private::Orchestration for chain {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitAudit => {
+                        __State::AwaitAudit => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -160,12 +160,14 @@ impl ::durable::__private::Orchestration for chain {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join1 => {
-                            __cursor.begin(&__link2, ctx.sleep(Duration::from_secs(1)));
-                            __cursor.state = __State::AwaitTimer;
-                            continue '__durable;
+                        __State::__Join1 => '__state: {
+                            {
+                                __cursor.begin(&__link2, ctx.sleep(Duration::from_secs(1)));
+                                __cursor.state = __State::AwaitTimer;
+                                continue '__durable;
+                            }
                         }
-                        __State::AwaitTimer => {
+                        __State::AwaitTimer => '__state: {
                             let __polled = match __cursor.poll(&__link2) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {

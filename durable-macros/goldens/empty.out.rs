@@ -35,7 +35,7 @@ impl empty {
     }
 }
 impl ::durable::__private::Orchestration for empty {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = ();
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -66,7 +66,7 @@ impl ::durable::__private::Orchestration for empty {
             |_, __cursor, __frame| {
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             return ::durable::__private::done::plain::<__Return>(());
                         }
                     }

@@ -56,7 +56,7 @@ impl joins {
     }
 }
 impl ::durable::__private::Orchestration for joins {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -111,7 +111,7 @@ impl ::durable::__private::Orchestration for joins {
                 let __link2 = ::durable::__private::Link::new();
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let names = ::durable::__private::take(&mut __frame.slot0);
                             let task = ctx.spawn(size_of("x".to_owned()));
@@ -124,7 +124,7 @@ impl ::durable::__private::Orchestration for joins {
                             __cursor.state = __State::AwaitAll;
                             continue '__durable;
                         }
-                        __State::AwaitAll => {
+                        __State::AwaitAll => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -148,7 +148,7 @@ impl ::durable::__private::Orchestration for joins {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitAll2 => {
+                        __State::AwaitAll2 => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -174,7 +174,7 @@ impl ::durable::__private::Orchestration for joins {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitAll3 => {
+                        __State::AwaitAll3 => '__state: {
                             let __polled = match __cursor.poll(&__link2) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {

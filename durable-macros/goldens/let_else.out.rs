@@ -56,7 +56,7 @@ impl let_else {
     }
 }
 impl ::durable::__private::Orchestration for let_else {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -112,7 +112,7 @@ impl ::durable::__private::Orchestration for let_else {
                 let mut __local3 = ::core::option::Option::None;
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let map = ::durable::__private::take(&mut __frame.slot0);
                             #[allow(unused_mut)]
@@ -141,7 +141,7 @@ impl ::durable::__private::Orchestration for let_else {
                             __cursor.state = __State::__Join1;
                             continue '__durable;
                         }
-                        __State::AwaitLog => {
+                        __State::AwaitLog => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -162,7 +162,7 @@ impl ::durable::__private::Orchestration for let_else {
                                 }
                             }
                         }
-                        __State::AwaitF => {
+                        __State::AwaitF => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -182,24 +182,26 @@ impl ::durable::__private::Orchestration for let_else {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join1 => {
-                            #[allow(unused_mut)]
-                            let later = ::durable::__private::take(&mut __local2);
-                            #[allow(unused_mut)]
-                            let __value3;
+                        __State::__Join1 => '__state: {
                             {
-                                if later > 1 {
-                                    __cursor.begin(&__link2, f(later));
-                                    __cursor.state = __State::AwaitF2;
-                                    continue '__durable;
-                                } else {}
-                                __value3 = 7;
+                                #[allow(unused_mut)]
+                                let later = ::durable::__private::take(&mut __local2);
+                                #[allow(unused_mut)]
+                                let __value3;
+                                {
+                                    if later > 1 {
+                                        __cursor.begin(&__link2, f(later));
+                                        __cursor.state = __State::AwaitF2;
+                                        continue '__durable;
+                                    } else {}
+                                    __value3 = 7;
+                                }
+                                __local3 = ::core::option::Option::Some(__value3);
+                                __cursor.state = __State::__Join2;
+                                continue '__durable;
                             }
-                            __local3 = ::core::option::Option::Some(__value3);
-                            __cursor.state = __State::__Join2;
-                            continue '__durable;
                         }
-                        __State::AwaitF2 => {
+                        __State::AwaitF2 => '__state: {
                             let __polled = match __cursor.poll(&__link2) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -225,14 +227,16 @@ impl ::durable::__private::Orchestration for let_else {
                                 }
                             }
                         }
-                        __State::__Join2 => {
-                            #[allow(unused_mut)]
-                            let __value3 = ::durable::__private::take(&mut __local3);
-                            let v = __value3;
-                            return ::durable::__private::done::result::<
-                                <__Return as ::durable::__private::ResultType>::Value,
-                                <__Return as ::durable::__private::ResultType>::Error,
-                            >(Ok(v));
+                        __State::__Join2 => '__state: {
+                            {
+                                #[allow(unused_mut)]
+                                let __value3 = ::durable::__private::take(&mut __local3);
+                                let v = __value3;
+                                return ::durable::__private::done::result::<
+                                    <__Return as ::durable::__private::ResultType>::Value,
+                                    <__Return as ::durable::__private::ResultType>::Error,
+                                >(Ok(v));
+                            }
                         }
                     }
                     ::durable::__private::fell_through();

@@ -55,7 +55,7 @@ impl loops {
     }
 }
 impl ::durable::__private::Orchestration for loops {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -112,7 +112,7 @@ impl ::durable::__private::Orchestration for loops {
                 let mut __local3 = ::core::option::Option::None;
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let items = ::durable::__private::take(&mut __frame.slot0);
                             let mut total = 0;
@@ -128,37 +128,47 @@ impl ::durable::__private::Orchestration for loops {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join1 => {
-                            #[allow(unused_mut)]
-                            let mut __rest_of_item_1 = ::durable::__private::take(
-                                &mut __frame.slot2,
-                            );
-                            if let ::core::option::Option::Some(item) = ::core::iter::Iterator::next(
-                                &mut __rest_of_item_1,
-                            ) {
-                                __frame.slot2 = ::core::option::Option::Some(
-                                    __rest_of_item_1,
-                                );
-                                __local3 = ::core::option::Option::Some(item);
-                                __cursor.state = __State::__Join2;
-                                continue '__durable;
-                            } else {
-                                __cursor.state = __State::__Join6;
-                                continue '__durable;
-                            }
-                        }
-                        __State::__Join2 => {
-                            #[allow(unused_mut)]
-                            let item = ::durable::__private::take(&mut __local3);
+                        __State::__Join1 => '__state: {
                             {
                                 {
-                                    __cursor.begin(&__link0, price(item.name.clone()));
-                                    __cursor.state = __State::AwaitPrice;
-                                    continue '__durable;
+                                    #[allow(unused_mut)]
+                                    let mut __rest_of_item_1 = ::durable::__private::take(
+                                        &mut __frame.slot2,
+                                    );
+                                    if let ::core::option::Option::Some(item) = ::core::iter::Iterator::next(
+                                        &mut __rest_of_item_1,
+                                    ) {
+                                        __frame.slot2 = ::core::option::Option::Some(
+                                            __rest_of_item_1,
+                                        );
+                                        __local3 = ::core::option::Option::Some(item);
+                                        __cursor.state = __State::__Join2;
+                                        continue '__durable;
+                                    } else {
+                                        __cursor.state = __State::__Join6;
+                                        continue '__durable;
+                                    }
                                 }
                             }
                         }
-                        __State::AwaitPrice => {
+                        __State::__Join2 => '__state: {
+                            {
+                                {
+                                    {
+                                        #[allow(unused_mut)]
+                                        let item = ::durable::__private::take(&mut __local3);
+                                        {
+                                            {
+                                                __cursor.begin(&__link0, price(item.name.clone()));
+                                                __cursor.state = __State::AwaitPrice;
+                                                continue '__durable;
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                        __State::AwaitPrice => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -215,33 +225,43 @@ impl ::durable::__private::Orchestration for loops {
                                 }
                             }
                         }
-                        __State::__Join3 => {
-                            __cursor.state = __State::__Join4;
-                            continue '__durable;
-                        }
-                        __State::__Join4 => {
-                            #[allow(unused_mut)]
-                            let mut total = ::durable::__private::take(
-                                &mut __frame.slot1,
-                            );
+                        __State::__Join3 => '__state: {
                             {
                                 {
                                     {
-                                        if total < 10 {
-                                            __cursor.begin(&__link1, price("filler".to_owned()));
-                                            __frame.slot1 = ::core::option::Option::Some(total);
-                                            __cursor.state = __State::AwaitPrice2;
-                                            continue '__durable;
-                                        } else {
-                                            __frame.slot1 = ::core::option::Option::Some(total);
-                                            __cursor.state = __State::__Join5;
+                                        {
+                                            __cursor.state = __State::__Join4;
                                             continue '__durable;
                                         }
                                     }
                                 }
                             }
                         }
-                        __State::AwaitPrice2 => {
+                        __State::__Join4 => '__state: {
+                            {
+                                #[allow(unused_mut)]
+                                let mut total = ::durable::__private::take(
+                                    &mut __frame.slot1,
+                                );
+                                {
+                                    {
+                                        {
+                                            if total < 10 {
+                                                __cursor.begin(&__link1, price("filler".to_owned()));
+                                                __frame.slot1 = ::core::option::Option::Some(total);
+                                                __cursor.state = __State::AwaitPrice2;
+                                                continue '__durable;
+                                            } else {
+                                                __frame.slot1 = ::core::option::Option::Some(total);
+                                                __cursor.state = __State::__Join5;
+                                                continue '__durable;
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                        __State::AwaitPrice2 => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -271,21 +291,27 @@ impl ::durable::__private::Orchestration for loops {
                                 }
                             }
                         }
-                        __State::__Join5 => {
-                            { {} }
-                            __cursor.state = __State::__Join1;
-                            continue '__durable;
+                        __State::__Join5 => '__state: {
+                            {
+                                {
+                                    { {} }
+                                    __cursor.state = __State::__Join1;
+                                    continue '__durable;
+                                }
+                            }
                         }
-                        __State::__Join6 => {
-                            #[allow(unused_mut)]
-                            let mut total = ::durable::__private::take(
-                                &mut __frame.slot1,
-                            );
-                            {}
-                            return ::durable::__private::done::result::<
-                                <__Return as ::durable::__private::ResultType>::Value,
-                                <__Return as ::durable::__private::ResultType>::Error,
-                            >(Ok(total));
+                        __State::__Join6 => '__state: {
+                            {
+                                #[allow(unused_mut)]
+                                let mut total = ::durable::__private::take(
+                                    &mut __frame.slot1,
+                                );
+                                {}
+                                return ::durable::__private::done::result::<
+                                    <__Return as ::durable::__private::ResultType>::Value,
+                                    <__Return as ::durable::__private::ResultType>::Error,
+                                >(Ok(total));
+                            }
                         }
                     }
                     ::durable::__private::fell_through();

@@ -117,7 +117,7 @@ impl operands {
     }
 }
 impl ::durable::__private::Orchestration for operands {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = u64;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -205,7 +205,7 @@ impl ::durable::__private::Orchestration for operands {
                 let mut __local9 = ::core::option::Option::None;
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let a = ::durable::__private::take(&mut __frame.slot0);
                             __cursor.begin(&__link0, f(a));
@@ -213,7 +213,7 @@ impl ::durable::__private::Orchestration for operands {
                             __cursor.state = __State::AwaitF;
                             continue '__durable;
                         }
-                        __State::AwaitF => {
+                        __State::AwaitF => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -230,7 +230,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF2 => {
+                        __State::AwaitF2 => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -248,7 +248,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitG => {
+                        __State::AwaitG => '__state: {
                             let __polled = match __cursor.poll(&__link2) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -269,7 +269,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitCheck => {
+                        __State::AwaitCheck => '__state: {
                             let __polled = match __cursor.poll(&__link3) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -299,7 +299,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitCheck2 => {
+                        __State::AwaitCheck2 => '__state: {
                             let __polled = match __cursor.poll(&__link4) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -319,20 +319,22 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join1 => {
-                            #[allow(unused_mut)]
-                            let x = ::durable::__private::take(&mut __frame.slot3);
-                            #[allow(unused_mut)]
-                            let __value5 = ::durable::__private::take(&mut __local4);
-                            let ok = __value5;
-                            let mut list = vec![x];
-                            __cursor.begin(&__link5, f(x));
-                            __frame.slot5 = ::core::option::Option::Some(ok);
-                            __frame.slot6 = ::core::option::Option::Some(list);
-                            __cursor.state = __State::AwaitF3;
-                            continue '__durable;
+                        __State::__Join1 => '__state: {
+                            {
+                                #[allow(unused_mut)]
+                                let x = ::durable::__private::take(&mut __frame.slot3);
+                                #[allow(unused_mut)]
+                                let __value5 = ::durable::__private::take(&mut __local4);
+                                let ok = __value5;
+                                let mut list = vec![x];
+                                __cursor.begin(&__link5, f(x));
+                                __frame.slot5 = ::core::option::Option::Some(ok);
+                                __frame.slot6 = ::core::option::Option::Some(list);
+                                __cursor.state = __State::AwaitF3;
+                                continue '__durable;
+                            }
                         }
-                        __State::AwaitF3 => {
+                        __State::AwaitF3 => '__state: {
                             let __polled = match __cursor.poll(&__link5) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -353,7 +355,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF4 => {
+                        __State::AwaitF4 => '__state: {
                             let __polled = match __cursor.poll(&__link6) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -377,7 +379,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF5 => {
+                        __State::AwaitF5 => '__state: {
                             let __polled = match __cursor.poll(&__link7) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -391,7 +393,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF6 => {
+                        __State::AwaitF6 => '__state: {
                             let __polled = match __cursor.poll(&__link8) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -430,7 +432,7 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF7 => {
+                        __State::AwaitF7 => '__state: {
                             let __polled = match __cursor.poll(&__link9) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -450,11 +452,13 @@ impl ::durable::__private::Orchestration for operands {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join2 => {
-                            #[allow(unused_mut)]
-                            let __value12 = ::durable::__private::take(&mut __local9);
-                            let value = __value12;
-                            return ::durable::__private::done::plain::<__Return>(value);
+                        __State::__Join2 => '__state: {
+                            {
+                                #[allow(unused_mut)]
+                                let __value12 = ::durable::__private::take(&mut __local9);
+                                let value = __value12;
+                                return ::durable::__private::done::plain::<__Return>(value);
+                            }
                         }
                     }
                     ::durable::__private::fell_through();

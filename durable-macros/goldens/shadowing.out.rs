@@ -70,7 +70,7 @@ impl shadowing {
     }
 }
 impl ::durable::__private::Orchestration for shadowing {
-    #[allow(unreachable_code)]
+    #[allow(unreachable_code, unused_labels)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = u64;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]
@@ -128,7 +128,7 @@ impl ::durable::__private::Orchestration for shadowing {
                 let __link3 = ::durable::__private::Link::new();
                 '__durable: loop {
                     match __cursor.state {
-                        __State::Start => {
+                        __State::Start => '__state: {
                             #[allow(unused_mut)]
                             let x = ::durable::__private::take(&mut __frame.slot0);
                             {
@@ -138,7 +138,7 @@ impl ::durable::__private::Orchestration for shadowing {
                                 continue '__durable;
                             }
                         }
-                        __State::AwaitF => {
+                        __State::AwaitF => '__state: {
                             let __polled = match __cursor.poll(&__link0) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -158,7 +158,7 @@ impl ::durable::__private::Orchestration for shadowing {
                                 }
                             }
                         }
-                        __State::AwaitF2 => {
+                        __State::AwaitF2 => '__state: {
                             let __polled = match __cursor.poll(&__link1) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -182,17 +182,19 @@ impl ::durable::__private::Orchestration for shadowing {
                                 continue '__durable;
                             }
                         }
-                        __State::__Join1 => {
-                            #[allow(unused_mut)]
-                            let y = ::durable::__private::take(&mut __frame.slot2);
+                        __State::__Join1 => '__state: {
                             {
-                                __cursor.begin(&__link2, find(y.clone()));
-                                __frame.slot2 = ::core::option::Option::Some(y);
-                                __cursor.state = __State::AwaitFind;
-                                continue '__durable;
+                                #[allow(unused_mut)]
+                                let y = ::durable::__private::take(&mut __frame.slot2);
+                                {
+                                    __cursor.begin(&__link2, find(y.clone()));
+                                    __frame.slot2 = ::core::option::Option::Some(y);
+                                    __cursor.state = __State::AwaitFind;
+                                    continue '__durable;
+                                }
                             }
                         }
-                        __State::AwaitFind => {
+                        __State::AwaitFind => '__state: {
                             let __polled = match __cursor.poll(&__link2) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -220,7 +222,7 @@ impl ::durable::__private::Orchestration for shadowing {
                                 }
                             }
                         }
-                        __State::AwaitF3 => {
+                        __State::AwaitF3 => '__state: {
                             let __polled = match __cursor.poll(&__link3) {
                                 ::core::option::Option::Some(output) => output,
                                 ::core::option::Option::None => {
@@ -239,12 +241,14 @@ impl ::durable::__private::Orchestration for shadowing {
                                 }
                             }
                         }
-                        __State::__Join2 => {
-                            {}
-                            __cursor.state = __State::__Join1;
-                            continue '__durable;
+                        __State::__Join2 => '__state: {
+                            {
+                                {}
+                                __cursor.state = __State::__Join1;
+                                continue '__durable;
+                            }
                         }
-                        __State::__Join3 => {
+                        __State::__Join3 => '__state: {
                             #[allow(unused_mut)]
                             let x = ::durable::__private::take(&mut __frame.slot0);
                             {

@@ -256,8 +256,9 @@ impl fmt::Display for Body {
                     format!("{} = resume a{}", self.name(result), site.0)
                 }
             };
-            let scopes: String = block.scopes.iter().map(|s| format!(" s{}", s.id.0)).collect();
-            writeln!(f, "b{}: {kind}, in{scopes}", id.0)?;
+            let scopes: Vec<String> =
+                block.scopes.iter().map(|scope| format!("s{}", scope.id.0)).collect();
+            writeln!(f, "b{}: {kind}, in {}", id.0, scopes.join(" "))?;
             let mut out = String::new();
             self.print_seq(&block.code, 1, &mut out);
             f.write_str(&out)?;

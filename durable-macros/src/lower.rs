@@ -6,6 +6,8 @@ mod control;
 mod expr;
 mod flow;
 mod names;
+mod operands;
+mod place;
 pub(crate) mod scope;
 mod suspend;
 

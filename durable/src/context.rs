@@ -183,8 +183,8 @@ impl Random for f64 {
     /// Uniform in `[0, 1)`, with 53 bits.
     fn from_bits(bits: u128) -> Self {
         #[allow(clippy::cast_precision_loss)] // 53 bits fit exactly.
-        let numerator = (<u64 as Random>::from_bits(bits) >> 11) as Self;
-        numerator / (1_u64 << 53) as Self
+        let as_float = |bits: u64| bits as Self;
+        as_float(<u64 as Random>::from_bits(bits) >> 11) / as_float(1 << 53)
     }
 }
 

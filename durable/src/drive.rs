@@ -22,9 +22,19 @@ use crate::turn::{Inbound, Instance, TurnOutput};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Open {
     /// An attempt of an activity.
-    Activity { attempt: u32, name: String, input: Json },
-    /// A timer, with the time it is due.
-    Timer { due: Timestamp },
+    Activity {
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// The registered name.
+        name: String,
+        /// The arguments, as an array.
+        input: Json,
+    },
+    /// A timer.
+    Timer {
+        /// When it fires.
+        due: Timestamp,
+    },
 }
 
 /// Why a turn could not run.

@@ -30,7 +30,7 @@ const MAX_EVENTS_OF_LARGE_TURN: usize = 10_000;
 impl HistoryTurn {
     /// The turn as stored text, cut where it would be too large: the history is for people, and
     /// must not stop an instance.
-    pub(crate) fn to_payload(mut self) -> durable_store::Payload {
+    pub(crate) fn into_payload(mut self) -> durable_store::Payload {
         let text = self.text();
         if text.len() <= MAX_HISTORY_TURN_BYTES {
             return text.into();
@@ -169,7 +169,7 @@ mod tests {
             state: "AwaitAll".to_owned(),
             events: (0..500).map(scheduled).collect(),
         };
-        let stored = turn.to_payload();
+        let stored = turn.into_payload();
         assert!(stored.len() <= MAX_HISTORY_TURN_BYTES);
         let read: HistoryTurn = serde_json::from_str(&stored).unwrap();
         assert_eq!(read.events.len(), 501);

@@ -108,7 +108,7 @@ impl fmt::Debug for Registry {
             .field("orchestrations", &self.orchestrations.keys())
             .field("activities", &self.activities.keys())
             .field("entities", &self.entities.keys())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

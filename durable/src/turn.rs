@@ -140,7 +140,7 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
     let history_rows = if history.events.is_empty() {
         Vec::new()
     } else {
-        vec![(core.turn, history.to_payload())]
+        vec![(core.turn, history.into_payload())]
     };
     TurnOutput {
         change: InstanceChange {

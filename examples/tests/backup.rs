@@ -1,6 +1,8 @@
 //! The backup program as a person runs it: killed at random moments and started again, and on
 //! trees with everything that makes copying hard.
 
+#![allow(clippy::unwrap_used)] // A test may panic.
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;

@@ -4,6 +4,8 @@
 //! `DURABLE_DIFF_SEED` and `DURABLE_DIFF_BODIES` choose other bodies, `DURABLE_DIFF_INPUTS` the
 //! number of inputs for each.
 
+#![allow(clippy::unwrap_used)] // A test may panic; what it reads it has written itself.
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

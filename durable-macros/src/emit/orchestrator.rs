@@ -46,7 +46,7 @@ pub(crate) fn orchestrator(item: &FunctionItem, compiled: &Compiled) -> TokenStr
         #(#cfgs)*
         impl ::durable::__private::Orchestration for #marker {
             #(#lints)*
-            #[allow(unreachable_code)]
+            #[allow(unreachable_code, unused_labels)]
             fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
                 #program
             }
@@ -108,8 +108,7 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
         ReturnKind::Option | ReturnKind::Plain => {
             let state = own("__State");
             let (build, value) = if item.ret.kind == ReturnKind::Option {
-                let value =
-                    quote!(<#ret_alias as ::durable::__private::OptionType>::Value);
+                let value = quote!(<#ret_alias as ::durable::__private::OptionType>::Value);
                 (format_ident!("program_option"), value)
             } else {
                 (format_ident!("program_plain"), ret_alias.to_token_stream())

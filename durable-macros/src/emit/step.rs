@@ -46,10 +46,13 @@ impl Machine<'_> {
             (slot.place == Place::Local)
                 .then(|| quote!(let mut #local = ::core::option::Option::None;))
         });
+        // A jump that hides in a user's macro would go to our loop. Inside of a labelled block rustc
+        // refuses it.
+        let inside = label("__state");
         let arms = self.body.block_ids().map(|id| {
             let state = self.state(id);
             let code = BlockEmitter::new(self, id).emit();
-            quote!(#state => { #code })
+            quote!(#state => #inside: { #code })
         });
         let cursor = own("__cursor");
         let durable = label("__durable");

@@ -47,7 +47,7 @@ impl Lowering<'_> {
             Some((_, otherwise)) => {
                 let (code, end) = self.branch(|this| {
                     this.in_branch_scope(|this| {
-                        this.expr_into((**otherwise).clone(), Dest::Ignore)
+                        this.expr_into((**otherwise).clone(), Dest::Ignore);
                     });
                 });
                 if let End::Moved(position) = end {
@@ -251,12 +251,12 @@ impl Lowering<'_> {
         let syn::ExprWhile { label, cond, body, .. } = expr;
         self.looped(label.as_ref(), Dest::Ignore, true, |this, exit| {
             let condition = this.condition(*cond);
-            this.round(condition, &body, exit);
+            this.round(&condition, &body, exit);
         });
     }
 
     /// One round of a loop with a condition.
-    fn round(&mut self, condition: syn::Expr, body: &syn::Block, exit: crate::ir::BlockId) {
+    fn round(&mut self, condition: &syn::Expr, body: &syn::Block, exit: crate::ir::BlockId) {
         if !self.is_reachable() {
             return;
         }
@@ -264,7 +264,7 @@ impl Lowering<'_> {
         let (then, then_end) = self.branch(|this| {
             this.in_branch_scope(|this| {
                 fragment = Some(this.expr_fragment(condition.clone()));
-                binds = this.bind_condition(&condition);
+                binds = this.bind_condition(condition);
                 this.branch_block(body, Dest::Ignore);
             });
         });
@@ -294,7 +294,7 @@ impl Lowering<'_> {
                     let ::core::option::Option::Some(#pat) =
                         ::core::iter::Iterator::next(&mut #rest)
                 };
-                this.round(condition, &body, exit);
+                this.round(&condition, &body, exit);
             });
         });
     }

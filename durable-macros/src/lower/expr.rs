@@ -3,12 +3,13 @@
 //! without awaits, to be evaluated where the code is now.
 
 use proc_macro2::Span;
-use quote::{ToTokens, quote_spanned};
+use quote::quote_spanned;
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Expr, Token};
 
+use super::place::{can_stay, is_assignable};
 use super::suspend::Join;
 use super::{Dest, Lowering, suspends};
 use crate::diag::Code;
@@ -99,7 +100,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn is_temporary(&self, expr: &Expr) -> bool {
+    pub(super) fn is_temporary(&self, expr: &Expr) -> bool {
         self.as_var(expr).is_some_and(|var| self.body.var(var).temporary)
     }
 
@@ -344,317 +345,12 @@ impl Lowering<'_> {
         );
         self.var_expr(var)
     }
-
-    // --- operands -----------------------------------------------------------------------------------
-
-    /// An expression that evaluates its parts in order.
-    fn operands_expr(&mut self, expr: Expr) -> Expr {
-        match expr {
-            Expr::Call(mut e) => {
-                let mut parts = vec![*e.func];
-                parts.extend(std::mem::take(&mut e.args));
-                let mut parts = self.operands(parts, &[0]).into_iter();
-                if let Some(func) = parts.next() {
-                    e.func = Box::new(func);
-                    e.args = parts.collect();
-                    return Expr::Call(e);
-                }
-                unreachable_value()
-            }
-            Expr::MethodCall(mut e) => {
-                let mut parts = vec![*e.receiver];
-                parts.extend(std::mem::take(&mut e.args));
-                let mut parts = self.operands(parts, &[0]).into_iter();
-                if let Some(receiver) = parts.next() {
-                    e.receiver = Box::new(receiver);
-                    e.args = parts.collect();
-                    return Expr::MethodCall(e);
-                }
-                unreachable_value()
-            }
-            Expr::Tuple(mut e) => {
-                e.elems = self
-                    .operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
-                    .into_iter()
-                    .collect();
-                if e.elems.len() == 1 {
-                    e.elems.push_punct(<Token![,]>::default());
-                }
-                Expr::Tuple(e)
-            }
-            Expr::Array(mut e) => {
-                e.elems = self
-                    .operands(std::mem::take(&mut e.elems).into_iter().collect(), &[])
-                    .into_iter()
-                    .collect();
-                Expr::Array(e)
-            }
-            Expr::Struct(mut e) => {
-                let mut parts: Vec<Expr> = e.fields.iter().map(|f| f.expr.clone()).collect();
-                parts.extend(e.rest.take().map(|rest| *rest));
-                let rest = usize::from(parts.len() > e.fields.len());
-                let mut parts = self.operands(parts, &[]).into_iter();
-                for field in &mut e.fields {
-                    if let Some(part) = parts.next() {
-                        field.expr = part;
-                        field.colon_token.get_or_insert_default();
-                    }
-                }
-                if rest == 1 {
-                    e.rest = parts.next().map(Box::new);
-                }
-                Expr::Struct(e)
-            }
-            Expr::Index(mut e) => {
-                let mut parts = self.operands(vec![*e.expr, *e.index], &[0]).into_iter();
-                if let (Some(base), Some(index)) = (parts.next(), parts.next()) {
-                    e.expr = Box::new(base);
-                    e.index = Box::new(index);
-                    return Expr::Index(e);
-                }
-                unreachable_value()
-            }
-            Expr::Repeat(mut e) => {
-                *e.expr = self.expr(*e.expr);
-                Expr::Repeat(e)
-            }
-            Expr::Range(mut e) => {
-                match (e.start.take(), e.end.take()) {
-                    (Some(start), Some(end)) => {
-                        let mut parts = self.operands(vec![*start, *end], &[]).into_iter();
-                        e.start = parts.next().map(Box::new);
-                        e.end = parts.next().map(Box::new);
-                    }
-                    (start, end) => {
-                        e.start = start.map(|part| Box::new(self.expr(*part)));
-                        e.end = end.map(|part| Box::new(self.expr(*part)));
-                    }
-                }
-                Expr::Range(e)
-            }
-            other => other,
-        }
-    }
-
-    /// Lowers operands in order. Those before the last one that suspends are kept in temporaries,
-    /// except where evaluating them later is the same; the ones at `places` are used as places.
-    fn operands(&mut self, parts: Vec<Expr>, places: &[usize]) -> Vec<Expr> {
-        let last = parts.iter().rposition(suspends);
-        let stays: Vec<bool> = (0..parts.len())
-            .map(|index| places.contains(&index) && can_stay(&parts[index], &parts[index + 1..]))
-            .collect();
-        let mut out = Vec::with_capacity(parts.len());
-        for (index, part) in parts.into_iter().enumerate() {
-            let before = last.is_some_and(|last| index < last);
-            let part = self.expr(part);
-            out.push(match (before, stays[index]) {
-                (false, _) => part,
-                (true, false) => self.kept(part),
-                (true, true) => self.settled(part),
-            });
-        }
-        out
-    }
-
-    /// A place that is used behind the suspension that follows. What its indices are is decided
-    /// here, and whether they are in bounds, as in plain Rust.
-    fn settled(&mut self, place: Expr) -> Expr {
-        if !has_index(&place) || !self.is_reachable() {
-            return place;
-        }
-        let place = self.keep_indices(place);
-        let check = self.expr_fragment(syn::parse_quote!({ let _ = &#place; }));
-        self.push(Node::Code(check));
-        place
-    }
-
-    fn keep_indices(&mut self, place: Expr) -> Expr {
-        match place {
-            Expr::Index(mut e) => {
-                *e.expr = self.keep_indices(*e.expr);
-                *e.index = self.kept(*e.index);
-                Expr::Index(e)
-            }
-            Expr::Field(mut e) => {
-                *e.base = self.keep_indices(*e.base);
-                Expr::Field(e)
-            }
-            Expr::Paren(mut e) => {
-                *e.expr = self.keep_indices(*e.expr);
-                Expr::Paren(e)
-            }
-            Expr::Unary(mut e) => {
-                *e.expr = self.keep_indices(*e.expr);
-                Expr::Unary(e)
-            }
-            other => other,
-        }
-    }
-
-    /// Keeps a value over the suspension that follows, unless evaluating it later is the same.
-    fn kept(&mut self, value: Expr) -> Expr {
-        if !self.is_reachable() || self.is_temporary(&value) || is_constant(&value) {
-            return value;
-        }
-        if let Expr::Path(path) = &value
-            && path.path.get_ident().is_none_or(|_| self.as_var(&value).is_none())
-        {
-            // A function, a constant or a unit variant.
-            return value;
-        }
-        match value {
-            Expr::Reference(mut reference) if root(&reference.expr).is_some() => {
-                // Nothing can change what is borrowed before the borrow is used.
-                *reference.expr = self.settled(*reference.expr);
-                Expr::Reference(reference)
-            }
-            value => self.spill(value),
-        }
-    }
 }
 
 /// Most branches of `join!` and `try_join!`.
 const MAX_JOIN_BRANCHES: usize = 8;
 
 /// Stands where control never comes.
-fn unreachable_value() -> Expr {
+pub(super) fn unreachable_value() -> Expr {
     syn::parse_quote!(::core::unreachable!())
-}
-
-/// A variable, or a field of one: reading it twice is reading it once.
-fn is_place(expr: &Expr) -> bool {
-    match expr {
-        Expr::Path(path) => path.qself.is_none(),
-        Expr::Field(field) => is_place(&field.base),
-        Expr::Paren(inner) => is_place(&inner.expr),
-        Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Deref(_)) && is_place(&unary.expr),
-        _ => false,
-    }
-}
-
-/// The variable in which a place is, if it is in one: fields and indices of it included.
-fn root(place: &Expr) -> Option<&syn::Ident> {
-    match place {
-        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
-        Expr::Field(field) => root(&field.base),
-        Expr::Index(index) => root(&index.expr),
-        Expr::Paren(inner) => root(&inner.expr),
-        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => root(&unary.expr),
-        _ => None,
-    }
-}
-
-fn has_index(place: &Expr) -> bool {
-    match place {
-        Expr::Index(_) => true,
-        Expr::Field(field) => has_index(&field.base),
-        Expr::Paren(inner) => has_index(&inner.expr),
-        Expr::Unary(unary) => has_index(&unary.expr),
-        _ => false,
-    }
-}
-
-/// Whether a place can be used after `later` was evaluated. Where `later` changes the variable the
-/// place was not borrowed but copied before, or rustc would not have it.
-fn can_stay(place: &Expr, later: &[Expr]) -> bool {
-    use syn::visit::{self, Visit};
-
-    struct Changes<'a> {
-        variable: &'a syn::Ident,
-        found: bool,
-        /// Whether the name means another variable where the visitor is.
-        shadowed: bool,
-    }
-    impl<'ast> Visit<'ast> for Changes<'_> {
-        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
-            self.shadowed |= pat.ident == *self.variable;
-            visit::visit_pat_ident(self, pat);
-        }
-        fn visit_local(&mut self, local: &'ast syn::Local) {
-            // The initial value does not see the name yet.
-            if let Some(init) = &local.init {
-                visit::visit_local_init(self, init);
-            }
-            self.visit_pat(&local.pat);
-        }
-        fn visit_block(&mut self, block: &'ast syn::Block) {
-            let outside = self.shadowed;
-            visit::visit_block(self, block);
-            self.shadowed = outside;
-        }
-        fn visit_arm(&mut self, arm: &'ast syn::Arm) {
-            let outside = self.shadowed;
-            visit::visit_arm(self, arm);
-            self.shadowed = outside;
-        }
-        fn visit_expr_if(&mut self, e: &'ast syn::ExprIf) {
-            let outside = self.shadowed;
-            self.visit_expr(&e.cond);
-            self.visit_block(&e.then_branch);
-            self.shadowed = outside;
-            if let Some((_, otherwise)) = &e.else_branch {
-                self.visit_expr(otherwise);
-            }
-        }
-        fn visit_expr_while(&mut self, e: &'ast syn::ExprWhile) {
-            let outside = self.shadowed;
-            visit::visit_expr_while(self, e);
-            self.shadowed = outside;
-        }
-        fn visit_expr_for_loop(&mut self, e: &'ast syn::ExprForLoop) {
-            self.visit_expr(&e.expr);
-            let outside = self.shadowed;
-            self.visit_pat(&e.pat);
-            self.visit_block(&e.body);
-            self.shadowed = outside;
-        }
-        fn visit_expr_closure(&mut self, e: &'ast syn::ExprClosure) {
-            let outside = self.shadowed;
-            visit::visit_expr_closure(self, e);
-            self.shadowed = outside;
-        }
-        fn visit_expr_assign(&mut self, e: &'ast syn::ExprAssign) {
-            self.found |= !self.shadowed && root(&e.left) == Some(self.variable);
-            visit::visit_expr_assign(self, e);
-        }
-        fn visit_expr_binary(&mut self, e: &'ast syn::ExprBinary) {
-            // Of the operators only compound assignments change anything.
-            let compares = e.op.to_token_stream().to_string();
-            let assigns = compares.ends_with('=') && !["==", "!=", "<=", ">="].contains(&&*compares);
-            self.found |= !self.shadowed && assigns && root(&e.left) == Some(self.variable);
-            visit::visit_expr_binary(self, e);
-        }
-        fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
-            self.found |= !self.shadowed && e.mutability.is_some() && root(&e.expr) == Some(self.variable);
-            visit::visit_expr_reference(self, e);
-        }
-    }
-    if suspends(place) {
-        return false;
-    }
-    let Some(variable) = root(place) else { return is_place(place) };
-    let mut changes = Changes { variable, found: false, shadowed: false };
-    later.iter().for_each(|part| changes.visit_expr(part));
-    !changes.found
-}
-
-/// A place that a compound assignment can name after its value was awaited: primitive operands
-/// evaluate the value first anyway.
-fn is_assignable(expr: &Expr) -> bool {
-    match expr {
-        Expr::Index(index) => {
-            is_assignable(&index.expr) && (is_place(&index.index) || is_constant(&index.index))
-        }
-        Expr::Field(field) => is_assignable(&field.base),
-        other => is_place(other),
-    }
-}
-
-fn is_constant(expr: &Expr) -> bool {
-    match expr {
-        Expr::Lit(_) => true,
-        Expr::Unary(unary) => is_constant(&unary.expr),
-        Expr::Closure(_) => true,
-        other => other.to_token_stream().is_empty(),
-    }
 }

@@ -18,9 +18,24 @@ pub(super) const DIVERGING: [&str; 5] = ["panic", "unreachable", "todo", "unimpl
 
 /// The macros of std whose arguments are expressions, which therefore need not be opaque.
 const TAKES_EXPRESSIONS: [&str; 18] = [
-    "assert", "assert_eq", "assert_ne", "dbg", "debug_assert", "debug_assert_eq",
-    "debug_assert_ne", "eprint", "eprintln", "format", "format_args", "panic", "print", "println",
-    "unreachable", "vec", "write", "writeln",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "eprint",
+    "eprintln",
+    "format",
+    "format_args",
+    "panic",
+    "print",
+    "println",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
 ];
 
 /// The variables that have been assigned on every way to a place; `None` where no way leads.
@@ -371,10 +386,10 @@ impl<'ast> Visit<'ast> for Flow<'_> {
             });
         });
         // Without patterns the condition has run as a whole in the other branch as well.
-        if !contains_let(&expr.cond) {
-            self.visit_expr(&expr.cond);
-        } else {
+        if contains_let(&expr.cond) {
             self.assigned = before;
+        } else {
+            self.visit_expr(&expr.cond);
         }
         if let Some((_, otherwise)) = &expr.else_branch {
             self.visit_expr(otherwise);

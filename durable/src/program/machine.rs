@@ -233,13 +233,19 @@ pub trait States: Copy + Send + Sync + 'static {
     fn index(self) -> usize;
 }
 
+/// Runs the user's code from the state where it is to the next wait, or the end.
+type StepFn<S, F, R> = fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> R;
+
+/// What a step came to: `None` while it waits.
+type FinishFn<R> = fn(R) -> Option<Result<Json, TaskFailure>>;
+
 /// The parts of a compiled orchestrator. The functions capture nothing.
 struct Definition<S, F, I, R> {
     graph: &'static StateGraph,
     frame: fn(Option<I>) -> F,
-    step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> R,
+    step: StepFn<S, F, R>,
     slots: fn(&mut F, &mut Slots<'_>),
-    finish: fn(R) -> Option<Result<Json, TaskFailure>>,
+    finish: FinishFn<R>,
 }
 
 impl<S, F, I, R> Clone for Definition<S, F, I, R> {
@@ -255,9 +261,9 @@ impl<S, F, I, R> Copy for Definition<S, F, I, R> {}
 pub fn program_result<S, F, I, T, E>(
     graph: &'static StateGraph,
     frame: fn(Option<I>) -> F,
-    step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> Result<Step<T>, E>,
+    step: StepFn<S, F, Result<Step<T>, E>>,
     slots: fn(&mut F, &mut Slots<'_>),
-    finish: fn(Result<Step<T>, E>) -> Option<Result<Json, TaskFailure>>,
+    finish: FinishFn<Result<Step<T>, E>>,
 ) -> Box<dyn Program>
 where
     S: States,
@@ -274,7 +280,7 @@ where
 pub fn program_option<S, F, I, T>(
     graph: &'static StateGraph,
     frame: fn(Option<I>) -> F,
-    step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> Option<Step<T>>,
+    step: StepFn<S, F, Option<Step<T>>>,
     slots: fn(&mut F, &mut Slots<'_>),
 ) -> Box<dyn Program>
 where
@@ -298,7 +304,7 @@ where
 pub fn program_plain<S, F, I, T>(
     graph: &'static StateGraph,
     frame: fn(Option<I>) -> F,
-    step: fn(&OrchestrationContext, &mut Cursor<S>, &mut F) -> Step<T>,
+    step: StepFn<S, F, Step<T>>,
     slots: fn(&mut F, &mut Slots<'_>),
 ) -> Box<dyn Program>
 where

@@ -147,8 +147,7 @@ fn same(first: &Value, second: &Value) -> bool {
             a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
         }
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len()
-                && (a.iter().zip(b).all(|(v, w)| same(v, w)) || same_elements(a, b))
+            a.len() == b.len() && (a.iter().zip(b).all(|(v, w)| same(v, w)) || same_elements(a, b))
         }
         (a, b) => a == b,
     }

@@ -131,6 +131,8 @@ pub(crate) struct Actions {
     pub(crate) unschedule: Vec<TaskId>,
     pub(crate) send: Vec<Outgoing>,
     pub(crate) answers: Vec<Answer>,
+    /// `None` is unchanged, `Some(None)` is cleared, as in a change that is stored.
+    #[allow(clippy::option_option)]
     pub(crate) custom_status: Option<Option<Json>>,
     pub(crate) history: Vec<Event>,
 }

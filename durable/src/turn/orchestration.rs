@@ -189,14 +189,12 @@ impl OrchestrationInstance {
             // Nothing of the program ran: there is nothing to check.
             None => None,
             Some(Ok(mut twin)) => check::difference(&out, &twin.run(inbound, now)),
-            Some(Err(blocked)) => {
-                Some(format!("what was saved cannot be read back: {blocked}"))
-            }
+            Some(Err(blocked)) => Some(format!("what was saved cannot be read back: {blocked}")),
         };
         if let Some(difference) = difference
             && let Ok(mut again) = self.twin(&snapshot)
         {
-            out = again.refuse(difference, now);
+            out = again.refuse(&difference, now);
             *self = again;
         }
         snapshot.apply(&out.change);
@@ -205,7 +203,7 @@ impl OrchestrationInstance {
     }
 
     /// Ends an orchestration that does not do the same again.
-    fn refuse(&mut self, difference: String, now: Timestamp) -> TurnOutput {
+    fn refuse(&mut self, difference: &str, now: Timestamp) -> TurnOutput {
         let mut changes = Changes::default();
         self.core.now = self.core.now.max(now);
         self.core.turn += 1;
@@ -213,11 +211,7 @@ impl OrchestrationInstance {
         let message = format!(
             "the orchestrator is not deterministic: run again from the same saved state, {difference}"
         );
-        self.fail(
-            TaskErrorKind::Failed,
-            Failure::new("NonDeterministic", message),
-            &mut changes,
-        );
+        self.fail(TaskErrorKind::Failed, Failure::new("NonDeterministic", message), &mut changes);
         self.finish_turn(changes)
     }
 
@@ -349,7 +343,7 @@ impl OrchestrationInstance {
     fn fail(&mut self, kind: TaskErrorKind, failure: Failure, changes: &mut Changes) {
         let history = std::mem::take(&mut self.core.actions.history);
         let answers = std::mem::take(&mut self.core.actions.answers);
-        self.core.actions = super::core::Actions { history, answers, ..Default::default() };
+        self.core.actions = super::core::Actions { answers, history, ..Default::default() };
         self.end(Err(TaskFailure::new(kind, failure)), changes);
     }
 

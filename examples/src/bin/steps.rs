@@ -1,5 +1,5 @@
 //! What a step costs: one orchestration that awaits activities in a loop, at several lengths, on
-//! memory and on SQLite. The price of a step does not depend on how many came before.
+//! memory and on `SQLite`. The price of a step does not depend on how many came before.
 
 use std::sync::Arc;
 

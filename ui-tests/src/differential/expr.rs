@@ -54,7 +54,7 @@ impl Generator {
         match ty {
             Ty::Int if self.rng.percent(30) => format!("{n}_i64"),
             Ty::Int => n.to_string(),
-            Ty::Bool => (n % 2 == 0).to_string(),
+            Ty::Bool => n.is_multiple_of(2).to_string(),
             Ty::Str => {
                 ["String::new()", "\"a\".to_owned()", "String::from(\"b\")"][n % 3].to_owned()
             }
@@ -212,7 +212,9 @@ impl Generator {
                 let name = self.vars.get(var).name.clone();
                 let argument = self.locked(var, |this| this.expr(Ty::Int));
                 match self.rng.below(3) {
-                    0 => format!("{name}.get(i64::max({argument}, 0) as usize).copied().unwrap_or(1)"),
+                    0 => format!(
+                        "{name}.get(i64::max({argument}, 0) as usize).copied().unwrap_or(1)"
+                    ),
                     1 => format!("i64::from({name}.contains(&({argument})))"),
                     _ => format!("{name}[i64::max({argument}, 0) as usize % 3]"),
                 }

@@ -63,12 +63,14 @@ fn write_if_changed(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn manifest(durable: &Path) -> String {
+    // TOML quotes strings as Rust does.
+    let durable = format!("{:?}", durable.display().to_string());
     format!(
         "[package]\nname = \"differential\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\
          publish = false\n\n\
          [workspace]\n\n\
          [dependencies]\n\
-         durable = {{ path = {durable:?}, default-features = false }}\n\
+         durable = {{ path = {durable}, default-features = false }}\n\
          serde = {{ version = \"1\", features = [\"derive\"] }}\n\n\
          [profile.dev]\ndebug = false\nincremental = false\n"
     )

@@ -1,4 +1,4 @@
-//! Pseudo-random numbers that are the same everywhere: SplitMix64.
+//! Pseudo-random numbers that are the same everywhere: `SplitMix64`.
 
 /// A generator with its state.
 #[derive(Debug, Clone)]

@@ -18,7 +18,6 @@ impl Generator {
 
     fn stmt(&mut self, text: &mut String) {
         match self.rng.below(30) {
-            0..=8 => self.let_stmt(text),
             9 => self.let_pattern(text),
             10 => self.let_else(text),
             11 | 12 => self.deferred(text),
@@ -35,6 +34,7 @@ impl Generator {
             }
             27 if self.awaits => self.spawn(text),
             28 if self.awaits => self.bare_await(text),
+            // The most common statement, and what stands in where nothing may be awaited.
             _ => self.let_stmt(text),
         }
     }

@@ -97,7 +97,7 @@ async fn backup(ctx: &OrchestrationContext, job: Job) -> Result<Summary, TaskErr
     summary.problems.extend(make_directories(job.clone(), directories).await?);
 
     let mut done = 0;
-    for batch in plan::batches(files, BATCH_FILES) {
+    for batch in plan::batches(&files, BATCH_FILES) {
         let copies = batch.iter().map(|file| copy_file(job.clone(), file.clone()));
         let copied = join_all(copies).await;
         for (file, result) in batch.iter().zip(copied) {

@@ -132,7 +132,7 @@ pub(crate) fn scan(job: &Job) -> anyhow::Result<Plan> {
 }
 
 /// The files in groups of at most `size`.
-pub(crate) fn batches(files: Vec<FilePath>, size: usize) -> Vec<Vec<FilePath>> {
+pub(crate) fn batches(files: &[FilePath], size: usize) -> Vec<Vec<FilePath>> {
     files.chunks(size).map(<[FilePath]>::to_vec).collect()
 }
 

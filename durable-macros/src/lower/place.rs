@@ -1,0 +1,148 @@
+//! Places: expressions that name something, so that using them later can be the same as using them
+//! now.
+
+use quote::ToTokens;
+use syn::Expr;
+
+use super::suspends;
+
+/// A variable, or a field of one: reading it twice is reading it once.
+pub(super) fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Path(path) => path.qself.is_none(),
+        Expr::Field(field) => is_place(&field.base),
+        Expr::Paren(inner) => is_place(&inner.expr),
+        Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Deref(_)) && is_place(&unary.expr),
+        _ => false,
+    }
+}
+
+/// The variable in which a place is, if it is in one: fields and indices of it included.
+pub(super) fn root(place: &Expr) -> Option<&syn::Ident> {
+    match place {
+        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
+        Expr::Field(field) => root(&field.base),
+        Expr::Index(index) => root(&index.expr),
+        Expr::Paren(inner) => root(&inner.expr),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => root(&unary.expr),
+        _ => None,
+    }
+}
+
+pub(super) fn has_index(place: &Expr) -> bool {
+    match place {
+        Expr::Index(_) => true,
+        Expr::Field(field) => has_index(&field.base),
+        Expr::Paren(inner) => has_index(&inner.expr),
+        Expr::Unary(unary) => has_index(&unary.expr),
+        _ => false,
+    }
+}
+
+/// Whether a place can be used after `later` was evaluated. Where `later` changes the variable the
+/// place was not borrowed but copied before, or rustc would not have it.
+pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
+    use syn::visit::{self, Visit};
+
+    struct Changes<'a> {
+        variable: &'a syn::Ident,
+        found: bool,
+        /// Whether the name means another variable where the visitor is.
+        shadowed: bool,
+    }
+    impl<'ast> Visit<'ast> for Changes<'_> {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            self.shadowed |= pat.ident == *self.variable;
+            visit::visit_pat_ident(self, pat);
+        }
+        fn visit_local(&mut self, local: &'ast syn::Local) {
+            // The initial value does not see the name yet.
+            if let Some(init) = &local.init {
+                visit::visit_local_init(self, init);
+            }
+            self.visit_pat(&local.pat);
+        }
+        fn visit_block(&mut self, block: &'ast syn::Block) {
+            let outside = self.shadowed;
+            visit::visit_block(self, block);
+            self.shadowed = outside;
+        }
+        fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+            let outside = self.shadowed;
+            visit::visit_arm(self, arm);
+            self.shadowed = outside;
+        }
+        fn visit_expr_if(&mut self, e: &'ast syn::ExprIf) {
+            let outside = self.shadowed;
+            self.visit_expr(&e.cond);
+            self.visit_block(&e.then_branch);
+            self.shadowed = outside;
+            if let Some((_, otherwise)) = &e.else_branch {
+                self.visit_expr(otherwise);
+            }
+        }
+        fn visit_expr_while(&mut self, e: &'ast syn::ExprWhile) {
+            let outside = self.shadowed;
+            visit::visit_expr_while(self, e);
+            self.shadowed = outside;
+        }
+        fn visit_expr_for_loop(&mut self, e: &'ast syn::ExprForLoop) {
+            self.visit_expr(&e.expr);
+            let outside = self.shadowed;
+            self.visit_pat(&e.pat);
+            self.visit_block(&e.body);
+            self.shadowed = outside;
+        }
+        fn visit_expr_closure(&mut self, e: &'ast syn::ExprClosure) {
+            let outside = self.shadowed;
+            visit::visit_expr_closure(self, e);
+            self.shadowed = outside;
+        }
+        fn visit_expr_assign(&mut self, e: &'ast syn::ExprAssign) {
+            self.found |= !self.shadowed && root(&e.left) == Some(self.variable);
+            visit::visit_expr_assign(self, e);
+        }
+        fn visit_expr_binary(&mut self, e: &'ast syn::ExprBinary) {
+            // Of the operators only compound assignments change anything.
+            let compares = e.op.to_token_stream().to_string();
+            let assigns =
+                compares.ends_with('=') && !["==", "!=", "<=", ">="].contains(&&*compares);
+            self.found |= !self.shadowed && assigns && root(&e.left) == Some(self.variable);
+            visit::visit_expr_binary(self, e);
+        }
+        fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
+            self.found |=
+                !self.shadowed && e.mutability.is_some() && root(&e.expr) == Some(self.variable);
+            visit::visit_expr_reference(self, e);
+        }
+    }
+    if suspends(place) {
+        return false;
+    }
+    let Some(variable) = root(place) else { return is_place(place) };
+    let mut changes = Changes { variable, found: false, shadowed: false };
+    for part in later {
+        changes.visit_expr(part);
+    }
+    !changes.found
+}
+
+/// A place that a compound assignment can name after its value was awaited: primitive operands
+/// evaluate the value first anyway.
+pub(super) fn is_assignable(expr: &Expr) -> bool {
+    match expr {
+        Expr::Index(index) => {
+            is_assignable(&index.expr) && (is_place(&index.index) || is_constant(&index.index))
+        }
+        Expr::Field(field) => is_assignable(&field.base),
+        other => is_place(other),
+    }
+}
+
+pub(super) fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Lit(_) | Expr::Closure(_) => true,
+        Expr::Unary(unary) => is_constant(&unary.expr),
+        other => other.to_token_stream().is_empty(),
+    }
+}
