@@ -59,7 +59,7 @@ impl chain {
     }
 }
 impl ::durable::__private::Orchestration for chain {
-    #[allow(unreachable_code, unused_labels)]
+    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<Receipt, CheckoutError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

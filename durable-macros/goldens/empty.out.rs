@@ -35,7 +35,7 @@ impl empty {
     }
 }
 impl ::durable::__private::Orchestration for empty {
-    #[allow(unreachable_code, unused_labels)]
+    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = ();
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

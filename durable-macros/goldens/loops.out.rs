@@ -55,7 +55,7 @@ impl loops {
     }
 }
 impl ::durable::__private::Orchestration for loops {
-    #[allow(unreachable_code, unused_labels)]
+    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

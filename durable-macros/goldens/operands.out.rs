@@ -117,7 +117,7 @@ impl operands {
     }
 }
 impl ::durable::__private::Orchestration for operands {
-    #[allow(unreachable_code, unused_labels)]
+    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = u64;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

@@ -70,7 +70,7 @@ impl shadowing {
     }
 }
 impl ::durable::__private::Orchestration for shadowing {
-    #[allow(unreachable_code, unused_labels)]
+    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = u64;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

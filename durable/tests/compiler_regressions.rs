@@ -2,6 +2,8 @@
 //! hand, with its state saved and loaded between all turns; the activity `echo` gives back what it
 //! is given.
 
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)] // A test may panic.
+
 use durable::__private::drive::{Drive, Open};
 use durable::__private::{Json, Orchestration};
 use durable::prelude::*;

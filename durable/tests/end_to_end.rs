@@ -1,6 +1,8 @@
 //! Programs as users write them, run by a real worker on every embedded store: the plain case, the
 //! failure, and what the caller sees of it.
 
+#![allow(clippy::unwrap_used, clippy::duration_suboptimal_units)] // A test may panic.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
