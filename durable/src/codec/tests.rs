@@ -253,7 +253,7 @@ fn maps_hold_any_key() {
     check(map([((), 1)]), "[[null,1]]");
     check(map([(vec![1, 2], 1)]), "[[[1,2],1]]");
     check(map([(map([(1, 2)]), 3)]), r#"[[{"1":2},3]]"#);
-    check(map([(1, map([((1, 2), map([(true, 3)]))]))]), { r#"{"1":[[[1,2],{"true":3}]]}"# });
+    check(map([(1, map([((1, 2), map([(true, 3)]))]))]), r#"{"1":[[[1,2],{"true":3}]]}"#);
     // Which form it is shows only after some keys have been written.
     check(
         map([(Mixed::Bare, vec![1]), (Mixed::New(None), vec![]), (Mixed::BareSome, vec![2])]),
