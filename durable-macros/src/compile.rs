@@ -10,7 +10,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::emit::{self, Compiled};
 use crate::layout::Layout;
 use crate::liveness::Liveness;
-use crate::lower::{Source, lower};
+use crate::lower::{Param, Source, lower};
 use crate::parse::{FunctionItem, Options};
 use crate::{check, determinism, parse};
 
@@ -42,8 +42,15 @@ pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream 
 
 /// lower -> liveness -> layout.
 fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
-    let params: Vec<(Ident, bool)> =
-        item.params.iter().map(|param| (param.ident.clone(), param.mutable)).collect();
+    let params: Vec<Param> = item
+        .params
+        .iter()
+        .map(|param| Param {
+            ident: param.ident.clone(),
+            mutable: param.mutable,
+            ty: param.ty.clone(),
+        })
+        .collect();
     let lowered = lower(&Source { params: &params, body: &item.body }, diag);
     let liveness = Liveness::of(&lowered.body);
     let layout = Layout::of(&lowered.body, &liveness, &lowered.params);

@@ -26,10 +26,17 @@ use crate::ir::{
     Scope, ScopeId, Seq, Var, VarId,
 };
 
+/// A parameter.
+pub(crate) struct Param {
+    pub(crate) ident: Ident,
+    pub(crate) mutable: bool,
+    pub(crate) ty: syn::Type,
+}
+
 /// What lowering takes from the parsed function.
 pub(crate) struct Source<'a> {
     /// The parameters that the caller passes, in order.
-    pub(crate) params: &'a [(Ident, bool)],
+    pub(crate) params: &'a [Param],
     pub(crate) body: &'a syn::Block,
 }
 
@@ -48,7 +55,11 @@ pub(crate) fn lower(source: &Source<'_>, diag: &mut Diagnostics) -> Lowered {
     let params: Vec<VarId> = source
         .params
         .iter()
-        .map(|(ident, mutable)| lowering.bind_var(ident.clone(), *mutable, false))
+        .map(|param| {
+            let var = lowering.bind_var(param.ident.clone(), param.mutable, false);
+            lowering.body.vars[var.0].ty = Some(param.ty.clone());
+            var
+        })
         .collect();
     let start = lowering.new_block(BlockKind::Start);
     lowering.enter(start);

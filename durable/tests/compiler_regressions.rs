@@ -174,3 +174,40 @@ async fn unfinished(a: i64) -> Result<i64, TaskError> {
 fn an_unfinished_body_compiles() {
     assert_eq!(run::<unfinished>((1,)), Err("not yet implemented: the rest, for 1".to_owned()));
 }
+
+/// A labelled block at the end of the body gives the value that it is left with.
+#[orchestrator]
+async fn labelled_tail(a: i64) -> Option<i64> {
+    'found: {
+        if echo(a).await == Ok(3) {
+            break 'found Some(a + 1);
+        }
+        None
+    }
+}
+
+#[test]
+fn a_labelled_block_at_the_end_gives_its_value() {
+    assert_eq!(run::<labelled_tail>((3,)), Ok(Some(4)));
+    assert_eq!(run::<labelled_tail>((4,)), Ok(None));
+}
+
+/// Code that is never reached keeps the types of the parameters.
+#[orchestrator]
+#[allow(clippy::needless_return, clippy::if_same_then_else)]
+async fn dead_code(a: i64) -> Result<i64, TaskError> {
+    let first = echo(a).await?;
+    Ok({
+        if first > 0 {
+            return Ok(first);
+        } else {
+            return Ok(-first);
+        }
+        vec![3_i64; 2].into_iter().map(|k| k + a).sum::<i64>()
+    })
+}
+
+#[test]
+fn code_that_is_never_reached_compiles() {
+    assert_eq!(run::<dead_code>((3,)), Ok(3));
+}

@@ -33,14 +33,21 @@ impl Lowering<'_> {
                 self.leave_unreachable();
             }
             Expr::Paren(inner) if suspends(&inner.expr) => self.expr_into(*inner.expr, dest),
-            Expr::Block(block) if suspends(&Expr::Block(block.clone())) => self.block(&block, dest),
+            Expr::Block(block) if suspends(&Expr::Block(block.clone())) => {
+                if block.label.is_some() && matches!(dest, Dest::Return) {
+                    // A `break` with a value brings it to the end of the block.
+                    self.value_then(dest, |this, var| this.block(&block, var));
+                } else {
+                    self.block(&block, dest);
+                }
+            }
             Expr::If(branch) if suspends(&Expr::If(branch.clone())) => self.if_expr(branch, dest),
             Expr::Match(branch) if suspends(&Expr::Match(branch.clone())) => {
                 self.match_expr(branch, dest);
             }
             Expr::Loop(repeat) if suspends(&Expr::Loop(repeat.clone())) => {
                 if matches!(dest, Dest::Return) {
-                    self.value_of_loop(&repeat, dest);
+                    self.value_then(dest, |this, var| this.loop_expr(&repeat, var));
                 } else {
                     self.loop_expr(&repeat, dest);
                 }
@@ -60,10 +67,11 @@ impl Lowering<'_> {
         }
     }
 
-    fn value_of_loop(&mut self, repeat: &syn::ExprLoop, dest: Dest) {
+    /// Lowers code whose value can come from several places into a temporary, and uses that.
+    fn value_then(&mut self, dest: Dest, lower: impl FnOnce(&mut Self, Dest)) {
         let var = self.temporary("value", false);
         self.push(Node::Declare { var });
-        self.loop_expr(repeat, Dest::Var(var));
+        lower(self, Dest::Var(var));
         let value = self.var_expr(var);
         self.value_into(value, dest);
     }
