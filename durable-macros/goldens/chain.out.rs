@@ -2,7 +2,7 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::fmt::Debug)]
 struct chain {}
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
 fn chain(order: Order) -> ::durable::Call<chain> {
     ::durable::Call::new((order,))
 }
@@ -59,7 +59,12 @@ impl chain {
     }
 }
 impl ::durable::__private::Orchestration for chain {
-    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+    #[allow(
+        unreachable_code,
+        unused_labels,
+        clippy::needless_late_init,
+        clippy::used_underscore_binding,
+    )]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<Receipt, CheckoutError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

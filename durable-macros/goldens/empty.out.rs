@@ -2,10 +2,18 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::fmt::Debug)]
 struct empty {}
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
 fn empty() -> ::durable::Call<empty> {
     ::durable::Call::new(())
 }
+const _: () = {
+    #[allow(unused_imports)]
+    use ::durable::__private::NotResult as _;
+    ::core::assert!(
+        ! ::durable::__private::ReturnProbe:: < () > ::IS_RESULT,
+        "this return type is a `Result` under another name, so that its errors would not be failures: name the alias `Result`, or write the type out"
+    );
+};
 impl ::durable::__private::Function for empty {
     const NAME: &'static str = "empty";
     const VERSION: &'static str = "";
@@ -35,7 +43,12 @@ impl empty {
     }
 }
 impl ::durable::__private::Orchestration for empty {
-    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+    #[allow(
+        unreachable_code,
+        unused_labels,
+        clippy::needless_late_init,
+        clippy::used_underscore_binding,
+    )]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = ();
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

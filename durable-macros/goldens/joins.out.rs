@@ -2,7 +2,7 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::fmt::Debug)]
 struct joins {}
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
 fn joins(names: Vec<String>) -> ::durable::Call<joins> {
     ::durable::Call::new((names,))
 }
@@ -56,7 +56,12 @@ impl joins {
     }
 }
 impl ::durable::__private::Orchestration for joins {
-    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+    #[allow(
+        unreachable_code,
+        unused_labels,
+        clippy::needless_late_init,
+        clippy::used_underscore_binding,
+    )]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

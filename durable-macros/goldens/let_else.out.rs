@@ -2,7 +2,7 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::fmt::Debug)]
 struct let_else {}
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
 fn let_else(map: BTreeMap<String, u64>, k: String) -> ::durable::Call<let_else> {
     ::durable::Call::new((map, k))
 }
@@ -56,7 +56,12 @@ impl let_else {
     }
 }
 impl ::durable::__private::Orchestration for let_else {
-    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+    #[allow(
+        unreachable_code,
+        unused_labels,
+        clippy::needless_late_init,
+        clippy::used_underscore_binding,
+    )]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = Result<u64, TaskError>;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

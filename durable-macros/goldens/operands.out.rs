@@ -2,10 +2,18 @@
 #[allow(non_camel_case_types)]
 #[derive(::core::fmt::Debug)]
 struct operands {}
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
 fn operands(a: u64, b: String) -> ::durable::Call<operands> {
     ::durable::Call::new((a, b))
 }
+const _: () = {
+    #[allow(unused_imports)]
+    use ::durable::__private::NotResult as _;
+    ::core::assert!(
+        ! ::durable::__private::ReturnProbe:: < u64 > ::IS_RESULT,
+        "this return type is a `Result` under another name, so that its errors would not be failures: name the alias `Result`, or write the type out"
+    );
+};
 impl ::durable::__private::Function for operands {
     const NAME: &'static str = "operands";
     const VERSION: &'static str = "";
@@ -117,7 +125,12 @@ impl operands {
     }
 }
 impl ::durable::__private::Orchestration for operands {
-    #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+    #[allow(
+        unreachable_code,
+        unused_labels,
+        clippy::needless_late_init,
+        clippy::used_underscore_binding,
+    )]
     fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
         type __Return = u64;
         #[derive(::core::clone::Clone, ::core::marker::Copy)]

@@ -14,7 +14,7 @@ const SLEEP: &str = "`ctx.sleep(..).await`";
 const SPAWN: &str = "`ctx.spawn(..)` for durable calls, or an `#[activity]` for other work";
 const ACTIVITY: &str = "an `#[activity]`";
 const ENV: &str = "an `#[activity]`, or an argument of the orchestration";
-const SYNC: &str = "an entity, or `ctx.lock(..)`: an orchestrator runs alone and shares nothing";
+const SYNC: &str = "an entity: an orchestrator runs alone and shares nothing";
 
 /// A banned path: the segments that it ends with or, with a `*` at the end, contains.
 struct Rule {

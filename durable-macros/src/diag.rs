@@ -31,6 +31,8 @@ pub(crate) enum Code {
     Reserved,
     /// D012: a name that is used twice.
     Duplicate,
+    /// D013: a borrow that would have to be saved.
+    Borrow,
 }
 
 impl Code {
@@ -49,6 +51,7 @@ impl Code {
             Self::Nondeterministic => "D010",
             Self::Reserved => "D011",
             Self::Duplicate => "D012",
+            Self::Borrow => "D013",
         }
     }
 }

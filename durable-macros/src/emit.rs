@@ -13,7 +13,8 @@ pub(crate) use self::fallback::function as fallback;
 pub(crate) use self::orchestrator::{Compiled, orchestrator};
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::parse::{FunctionItem, Return, ReturnKind};
 
@@ -33,7 +34,7 @@ fn call_items(item: &FunctionItem, marker: &syn::Ident) -> TokenStream {
         #vis struct #marker {}
 
         #(#docs)*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, clippy::used_underscore_binding)]
         #vis fn #ident(#(#idents: #types),*) -> ::durable::Call<#marker> {
             ::durable::Call::new((#(#idents,)*))
         }
@@ -48,7 +49,9 @@ fn function_impl(item: &FunctionItem, marker: &syn::Ident, kind: &str) -> TokenS
     let kind = format_ident!("{kind}");
     let types = item.params.iter().map(|param| &param.ty);
     let output = output_type(&item.ret);
+    let assertion = assert_not_result(&item.ret, &cfgs);
     quote! {
+        #assertion
         #(#cfgs)*
         impl ::durable::__private::Function for #marker {
             const NAME: &'static str = #name;
@@ -67,6 +70,25 @@ fn output_type(ret: &Return) -> TokenStream {
     match ret.kind {
         ReturnKind::Result => quote!(<#ty as ::durable::__private::ResultType>::Value),
         ReturnKind::Option | ReturnKind::Plain => quote!(#ty),
+    }
+}
+
+/// Stops at a return type that is a `Result` under another name: its errors would be values.
+fn assert_not_result(ret: &Return, cfgs: &[&syn::Attribute]) -> TokenStream {
+    if ret.kind != ReturnKind::Plain {
+        return TokenStream::new();
+    }
+    let ty = &ret.ty;
+    let span = ty.span();
+    let message = "this return type is a `Result` under another name, so that its errors would not \
+                   be failures: name the alias `Result`, or write the type out";
+    quote_spanned! {span=>
+        #(#cfgs)*
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::durable::__private::NotResult as _;
+            ::core::assert!(!::durable::__private::ReturnProbe::<#ty>::IS_RESULT, #message);
+        };
     }
 }
 

@@ -40,6 +40,9 @@ pub(crate) struct Var {
     pub(crate) mutable: bool,
     /// What `let x: T;` says. A `let` with a value says it where it stands.
     pub(crate) ty: Option<syn::Type>,
+    /// A literal that is borrowed for ever, such as a string: it is written again where it is
+    /// needed, and never saved.
+    pub(crate) literal: Option<syn::Lit>,
     /// Made by the compiler, for a value that is needed later in the same expression.
     pub(crate) temporary: bool,
 }

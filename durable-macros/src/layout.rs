@@ -78,7 +78,9 @@ impl Layout {
         let mut first_await: HashMap<VarId, AwaitId> = HashMap::new();
         let mut crossing = BTreeSet::new();
         for id in body.block_ids() {
-            crossing.extend(liveness.live_in(id));
+            // A literal is written again where it is needed.
+            let saved = liveness.live_in(id).iter().filter(|v| body.var(**v).literal.is_none());
+            crossing.extend(saved);
             if let BlockKind::Resume { site, .. } = body.block(id).kind {
                 for var in liveness.live_in(id) {
                     first_await.entry(*var).or_insert(site);

@@ -283,7 +283,7 @@ impl<'d> Lowering<'d> {
 
     fn bind_var(&mut self, ident: Ident, mutable: bool, temporary: bool) -> VarId {
         let id = VarId(self.body.vars.len());
-        self.body.vars.push(Var { ident, mutable, ty: None, temporary });
+        self.body.vars.push(Var { ident, mutable, ty: None, literal: None, temporary });
         if let Some(scope) = self.scopes.last_mut() {
             scope.vars.push(id);
         }

@@ -17,7 +17,7 @@ use durable_store::{InstanceRecord, StoreError};
 pub use self::entity::{FromClient, StateRead, read_entity_state};
 pub use self::error::ClientError;
 pub use self::handle::Handle;
-pub(crate) use self::id::check_instance_id;
+pub(crate) use self::id::{check_entity_key, check_instance_id};
 pub use self::list::InstanceList;
 pub use self::start::StartByName;
 pub use self::status::InstanceStatus;

@@ -59,8 +59,11 @@ impl OrchestrationContext {
     /// an instance that does not exist or has ended is dropped.
     ///
     /// # Panics
-    /// If the payload cannot be serialised, which fails this orchestration.
+    /// If the payload cannot be serialised or the id is not valid, which fails this orchestration.
     pub fn send_event<T: Serialize>(&self, instance: &str, name: impl EventName<T>, value: T) {
+        if let Err(reason) = crate::client::check_instance_id(instance) {
+            panic!("{reason}");
+        }
         let value = encoded("the payload of an event", &value);
         scope::with(|core| core.send_event(instance, &name.event_name(), value));
     }

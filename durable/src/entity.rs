@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::context::EntityContext;
-use crate::error::{TaskError, TaskFailure};
+use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::task::{Durable, Spawn, TaskResult, Waiting, encode_input};
 use crate::turn::{EntityAddress, scope};
@@ -114,6 +114,7 @@ impl<T: DeserializeOwned> Durable for EntityCall<InOrchestrator, T> {
 
     fn begin(self) -> Waiting {
         let Self { target, operation, args, .. } = self;
+        let args = args.and_then(|args| checked_key(target.address()).map(|()| args));
         Waiting::Task(scope::with(|core| match args {
             Ok(args) => core.begin_operation(target.address(), operation, args),
             Err(failure) => core.begin_failed(operation, failure),
@@ -125,13 +126,20 @@ impl<T: DeserializeOwned> Spawn for EntityCall<InOrchestrator, T> {
     type Value = T;
 }
 
+/// Refuses a key that no client could name and no store would take.
+fn checked_key(address: &EntityAddress) -> Result<(), TaskFailure> {
+    crate::client::check_entity_key(&address.name, &address.key).map_err(|reason| {
+        TaskFailure::new(TaskErrorKind::Refused, Failure::new("InvalidEntityKey", reason))
+    })
+}
+
 /// Sends a signal within the turn under way.
 ///
 /// # Panics
 /// If the arguments could not be encoded, which fails the caller.
 fn signal<Side, T>(call: EntityCall<Side, T>) {
     let EntityCall { target, operation, args, .. } = call;
-    match args {
+    match args.and_then(|args| checked_key(target.address()).map(|()| args)) {
         Ok(args) => scope::with(|core| core.signal(target.address(), operation, args)),
         Err(failure) => panic!("`{operation}` cannot be signalled: {}", failure.failure),
     }

@@ -15,6 +15,10 @@ pub(crate) const MAX_SOURCES: usize = 32;
 /// The longest message that is kept of one error, in bytes. Longer ones are cut, and say so.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// The largest error value that is kept beside its description, in bytes of JSON. A larger one is
+/// left out: it would grow with each orchestration that it passes through.
+pub(crate) const MAX_ERROR_PAYLOAD_BYTES: usize = 64 * 1024;
+
 /// An error as it is saved: its type, its message, and the chain of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -86,8 +86,6 @@ pub enum Event {
     TimerCancelled { task: TaskId },
     /// An event came from outside.
     EventRaised { name: String, value: Json },
-    /// An event was dropped because too many were buffered already.
-    EventDropped { name: String },
     /// An event was sent to another orchestration.
     EventSent { instance: String, name: String },
     /// An entity operation was called.

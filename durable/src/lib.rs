@@ -93,7 +93,7 @@ pub use task::{
     Call, Durable, Event, EventName, EventWait, JoinAll, Spawn, Task, Timer, TryJoinAll, join_all,
     try_join_all,
 };
-pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS, MAX_LOST_ATTEMPTS};
+pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
     DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE,
@@ -147,10 +147,10 @@ pub mod __private {
     pub use crate::iterate::iterate;
     pub use crate::json::Json;
     pub use crate::program::{
-        Activity, ActivityFuture, Cursor, Function, FunctionKind, Link, Machine, OptionType,
-        Orchestration, Program, Progress, ResultType, SavedMachine, Slots, States, decode_args,
-        describe, done, encode_output, failed, fell_through, finish_result, program_option,
-        program_plain, program_result, suspended, take,
+        Activity, ActivityFuture, Cursor, Function, FunctionKind, Link, Machine, NotResult,
+        OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe, SavedMachine, Slots,
+        States, decode_args, describe, done, encode_output, failed, fell_through, finish_result,
+        program_option, program_plain, program_result, suspended, take,
     };
     pub use crate::registry::ActivityRegistrar;
     pub use crate::task::{Join, TryJoin};

@@ -53,14 +53,13 @@ pub trait Orchestration: Function {
 }
 
 /// A function annotated with `#[activity]`, or an async method of an annotated impl block.
-pub trait Activity: Function {
-    /// The value that its methods run on; `()` for a free function.
-    type Host: Send + Sync + 'static;
-
+///
+/// `Host` is the value that its methods run on, `()` for a free function.
+pub trait Activity<Host = ()>: Function {
     /// Runs the body.
     #[doc(hidden)]
     fn run(
-        host: std::sync::Arc<Self::Host>,
+        host: std::sync::Arc<Host>,
         context: ActivityContext,
         input: Self::Input,
     ) -> ActivityFuture;
@@ -151,7 +150,7 @@ pub mod describe {
     use serde::Serialize;
 
     use crate::codec;
-    use crate::error::Failure;
+    use crate::error::{Failure, MAX_ERROR_PAYLOAD_BYTES};
 
     pub struct WithData;
     pub struct Plain;
@@ -175,7 +174,8 @@ pub mod describe {
         where
             E: Serialize + Into<Box<dyn Error + Send + Sync>>,
         {
-            let payload = codec::encode(&error).ok();
+            let payload =
+                codec::encode(&error).ok().filter(|text| text.len() <= MAX_ERROR_PAYLOAD_BYTES);
             Failure { payload, ..Failure::of(error) }
         }
     }
@@ -188,4 +188,22 @@ pub mod describe {
             Failure::of(error)
         }
     }
+}
+
+// --- return types ---------------------------------------------------------------------------------
+
+/// Tells whether a type is a `Result`, whatever it is called: an associated constant of the type
+/// itself goes before one of a trait. The generated code asks where the name says it is not one.
+#[doc(hidden)]
+pub struct ReturnProbe<T>(std::marker::PhantomData<T>);
+
+#[doc(hidden)]
+pub trait NotResult {
+    const IS_RESULT: bool = false;
+}
+
+impl<T> NotResult for ReturnProbe<T> {}
+
+impl<T, E> ReturnProbe<Result<T, E>> {
+    pub const IS_RESULT: bool = true;
 }

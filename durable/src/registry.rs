@@ -51,12 +51,16 @@ impl Registry {
         }
     }
 
-    pub(crate) fn add_activity<F: Activity<Host = ()>>(&mut self) {
-        self.add_hosted::<F>(Arc::new(()));
+    pub(crate) fn add_activity<F: Activity>(&mut self) {
+        self.add_hosted::<F, ()>(Arc::new(()));
     }
 
-    fn add_hosted<F: Activity>(&mut self, host: Arc<F::Host>) {
-        let runner = Hosted::<F> { host, function: PhantomData };
+    fn add_hosted<F, H>(&mut self, host: Arc<H>)
+    where
+        F: Activity<H>,
+        H: Send + Sync + 'static,
+    {
+        let runner = Hosted::<F, H> { host, function: PhantomData };
         if self.activities.insert(F::NAME.to_owned(), Arc::new(runner)).is_some() {
             self.duplicates.push(format!("activity `{}`", F::NAME));
         }
@@ -121,8 +125,8 @@ pub struct ActivityRegistrar<'a, H> {
 
 impl<H: Activities> ActivityRegistrar<'_, H> {
     /// Registers one method.
-    pub fn add<F: Activity<Host = H>>(&mut self) {
-        self.registry.add_hosted::<F>(Arc::clone(&self.host));
+    pub fn add<F: Activity<H>>(&mut self) {
+        self.registry.add_hosted::<F, H>(Arc::clone(&self.host));
     }
 }
 
@@ -132,12 +136,12 @@ impl<H> fmt::Debug for ActivityRegistrar<'_, H> {
     }
 }
 
-struct Hosted<F: Activity> {
-    host: Arc<F::Host>,
+struct Hosted<F, H> {
+    host: Arc<H>,
     function: PhantomData<fn() -> F>,
 }
 
-impl<F: Activity> ActivityRunner for Hosted<F> {
+impl<F: Activity<H>, H: Send + Sync + 'static> ActivityRunner for Hosted<F, H> {
     fn run(&self, context: ActivityContext, input: &Json) -> ActivityFuture {
         match input.decode::<F::Input>() {
             Ok(input) => F::run(Arc::clone(&self.host), context, input),

@@ -16,8 +16,8 @@ use durable_store::{
 };
 
 pub use self::core::EntityAddress;
+pub use self::core::MAX_ACTIONS_PER_TURN;
 pub(crate) use self::core::{ActivityStart, Answer, Core, Identity, Outgoing, TaskKind};
-pub use self::core::{MAX_ACTIONS_PER_TURN, MAX_BUFFERED_EVENTS};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;
@@ -31,7 +31,8 @@ use crate::registry::Registry;
 /// activity fails: one that kills its worker must not do so for ever.
 pub const MAX_LOST_ATTEMPTS: u32 = 10;
 
-/// The key of the side row that holds the number of the last turn, while the state is older.
+/// The key of the side row that holds the numbers of the last turn and of the last message sent,
+/// while the state is older.
 const TURN_KEY: i64 = 0;
 
 /// Something that a turn takes in.
@@ -165,6 +166,14 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
         start: actions.start,
         cancel: actions.cancel,
         answers: actions.answers,
+    }
+}
+
+/// Drops a value of the user's. A panic in its `Drop` must not take the worker down.
+fn drop_quietly<T>(value: T) {
+    let drop = std::panic::AssertUnwindSafe(|| drop(value));
+    if std::panic::catch_unwind(drop).is_err() {
+        tracing::error!("a value of an instance panicked when it was dropped");
     }
 }
 

@@ -152,7 +152,7 @@ impl WorkerBuilder {
     pub fn activity<M, F>(mut self, function: F) -> Self
     where
         F: CallFn<M>,
-        F::Function: Activity<Host = ()>,
+        F::Function: Activity,
     {
         let _ = function;
         self.registry.add_activity::<F::Function>();

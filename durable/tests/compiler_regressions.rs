@@ -194,7 +194,7 @@ fn a_labelled_block_at_the_end_gives_its_value() {
 
 /// Code that is never reached keeps the types of the parameters.
 #[orchestrator]
-#[allow(clippy::needless_return, clippy::if_same_then_else)]
+#[allow(unused_variables, clippy::needless_return, clippy::if_same_then_else)]
 async fn dead_code(a: i64) -> Result<i64, TaskError> {
     let first = echo(a).await?;
     Ok({
@@ -210,4 +210,20 @@ async fn dead_code(a: i64) -> Result<i64, TaskError> {
 #[test]
 fn code_that_is_never_reached_compiles() {
     assert_eq!(run::<dead_code>((3,)), Ok(3));
+}
+
+/// A string literal is borrowed for ever; it is written again after the await.
+#[orchestrator]
+async fn literals(a: i64) -> Result<String, TaskError> {
+    let greeting = "hello";
+    let typed: &'static str = "world";
+    let first = echo(a).await?;
+    let second = echo(first + 1).await?;
+    Ok(format!("{greeting} {typed} {first} {second}"))
+}
+
+#[test]
+fn a_literal_lives_across_awaits() {
+    assert_eq!(run::<literals>((1,)), Ok("hello world 1 2".to_owned()));
+    assert_eq!(literals::state_machine().variables, ["first"]);
 }

@@ -47,6 +47,18 @@ impl Progress {
     }
 }
 
+/// Shows warnings and errors of the library on standard error; `RUST_LOG` says which.
+pub fn show_warnings() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
 /// A number of bytes for people.
 ///
 /// ```

@@ -23,7 +23,7 @@ pub(crate) fn activity(item: &FunctionItem) -> TokenStream {
             #body
         }
         #(#cfgs)*
-        impl ::durable::__private::Activity for #marker {
+        impl ::durable::__private::Activity<()> for #marker {
             #run
         }
     }
@@ -77,10 +77,8 @@ fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
         }
     };
     quote! {
-        type Host = #host_type;
-
         fn run(
-            #host: ::std::sync::Arc<Self::Host>,
+            #host: ::std::sync::Arc<#host_type>,
             #context: ::durable::ActivityContext,
             #input: Self::Input,
         ) -> ::durable::__private::ActivityFuture {
@@ -165,19 +163,19 @@ fn method_call(method: &FunctionItem, ty: &syn::Type) -> TokenStream {
         #(#cfgs)*
         #[allow(non_camel_case_types)]
         #[derive(::core::fmt::Debug)]
-        struct #marker {}
+        #vis struct #marker {}
 
         #(#cfgs)*
         impl #ty {
             #(#docs)*
-            #[allow(clippy::too_many_arguments, private_interfaces)]
+            #[allow(clippy::too_many_arguments, clippy::used_underscore_binding, private_interfaces)]
             #vis fn #ident(#(#idents: #types),*) -> ::durable::Call<#marker> {
                 ::durable::Call::new((#(#idents,)*))
             }
         }
         #function
         #(#cfgs)*
-        impl ::durable::__private::Activity for #marker {
+        impl ::durable::__private::Activity<#ty> for #marker {
             #run
         }
     }

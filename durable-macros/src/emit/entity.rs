@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::step::own;
-use super::{describe, output_type};
+use super::{assert_not_result, describe, output_type};
 use crate::parse::{FunctionItem, Options, ReturnKind};
 
 /// The items of an entity. The impl block itself stays as it is.
@@ -19,6 +19,7 @@ pub(crate) fn entity(
     let registered = options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
     let proxy = format_ident!("{name}Proxy");
     let arms = operations.iter().map(dispatch);
+    let assertions = operations.iter().map(|item| assert_not_result(&item.ret, &item.cfgs()));
     let methods = operations.iter().map(proxy_method);
     let (state, context, operation, args) =
         (own("__state"), own("__context"), own("__operation"), own("__args"));
@@ -27,6 +28,8 @@ pub(crate) fn entity(
 
         #(#cfgs)*
         const _: () = {
+            #(#assertions)*
+
             /// Calls the operations of one entity.
             #[derive(::core::clone::Clone, ::core::fmt::Debug)]
             pub struct #proxy<Side> {

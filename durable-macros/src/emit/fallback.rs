@@ -49,7 +49,6 @@ pub(crate) fn function(item: &FunctionItem, kind: &str, sound: bool) -> TokenStr
         quote! {
             #(#cfgs)*
             impl ::durable::__private::Activity for #marker {
-                type Host = ();
                 fn run(
                     _: ::std::sync::Arc<()>,
                     _: ::durable::ActivityContext,

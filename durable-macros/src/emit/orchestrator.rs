@@ -46,7 +46,12 @@ pub(crate) fn orchestrator(item: &FunctionItem, compiled: &Compiled) -> TokenStr
         #(#cfgs)*
         impl ::durable::__private::Orchestration for #marker {
             #(#lints)*
-            #[allow(unreachable_code, unused_labels, clippy::needless_late_init)]
+            #[allow(
+                unreachable_code,
+                unused_labels,
+                clippy::needless_late_init,
+                clippy::used_underscore_binding,
+            )]
             fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
                 #program
             }

@@ -179,6 +179,10 @@ impl<'a> BlockEmitter<'a> {
 
     /// Makes a variable from before the block a local of it.
     fn bind(&self, var: VarId) -> TokenStream {
+        if let Some(literal) = &self.machine.body.var(var).literal {
+            let ident = &self.machine.body.var(var).ident;
+            return quote!(let #ident = #literal;);
+        }
         let Some(slot) = self.machine.slot(var) else {
             return self.declare(var);
         };
@@ -409,8 +413,13 @@ impl<'a> BlockEmitter<'a> {
     fn puts(&self, vars: &BTreeSet<VarId>) -> TokenStream {
         vars.iter()
             .filter_map(|var| {
+                let info = self.machine.body.var(*var);
+                let ident = &info.ident;
+                if info.literal.is_some() {
+                    // It is needed later, so it is not unused here.
+                    return Some(quote!(let _ = #ident;));
+                }
                 let slot = self.machine.slot(*var)?;
-                let ident = &self.machine.body.var(*var).ident;
                 Some(quote!(#slot = ::core::option::Option::Some(#ident);))
             })
             .collect()

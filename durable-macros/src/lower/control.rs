@@ -34,7 +34,11 @@ impl Lowering<'_> {
         let init_fragment = self.expr_fragment(value);
         match &init.diverge {
             None => {
+                let literal = literal(&pat, ty.as_ref(), &init.expr);
                 let binds = self.bind_pat(&pat);
+                if let (Some(literal), [var]) = (literal, binds.as_slice()) {
+                    self.body.vars[var.0].literal = Some(literal);
+                }
                 self.push(Node::Let(Box::new(Let {
                     attrs,
                     pat,
@@ -275,6 +279,14 @@ impl Lowering<'_> {
 
     pub(super) fn for_expr(&mut self, expr: syn::ExprForLoop) {
         let syn::ExprForLoop { label, pat, expr: collection, body, .. } = expr;
+        if holds_string_literals(&collection) {
+            self.diag.error(
+                Code::Borrow,
+                &collection,
+                "the rest of these string literals would have to be saved, and a `&str` cannot be: \
+                 make them owned with `.map(str::to_owned)` on the array",
+            );
+        }
         let collection = self.expr(*collection);
         if !self.is_reachable() {
             return;
@@ -297,6 +309,35 @@ impl Lowering<'_> {
                 this.round(&condition, &body, exit);
             });
         });
+    }
+}
+
+/// Whether the items of a `for` are visibly string literals.
+fn holds_string_literals(collection: &syn::Expr) -> bool {
+    match collection {
+        syn::Expr::Array(array) => array
+            .elems
+            .iter()
+            .any(|item| matches!(item, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. }))),
+        syn::Expr::Reference(inner) => holds_string_literals(&inner.expr),
+        syn::Expr::Paren(inner) => holds_string_literals(&inner.expr),
+        _ => false,
+    }
+}
+
+/// The literal that a `let` names, if it is one that cannot be saved: `let s = "text";`.
+fn literal(pat: &syn::Pat, ty: Option<&syn::Type>, init: &syn::Expr) -> Option<syn::Lit> {
+    let is_plain_name = matches!(pat, syn::Pat::Ident(name)
+        if name.mutability.is_none() && name.by_ref.is_none() && name.subpat.is_none());
+    let is_reference = ty.is_none_or(|ty| matches!(ty, syn::Type::Reference(_)));
+    match init {
+        syn::Expr::Lit(literal) if is_plain_name && is_reference => match &literal.lit {
+            lit @ (syn::Lit::Str(_) | syn::Lit::ByteStr(_) | syn::Lit::CStr(_)) => {
+                Some(lit.clone())
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 

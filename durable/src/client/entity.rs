@@ -53,6 +53,11 @@ impl Sending {
             reply: None,
         };
         let client = target.side().0.clone();
+        if let Some(registry) = &client.registry
+            && registry.entity(&address.name).is_none()
+        {
+            return Err(ClientError::EntityNotRegistered { name: address.name.clone() });
+        }
         Ok(Self { client, body, target: address.instance_id(), name })
     }
 

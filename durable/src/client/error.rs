@@ -39,6 +39,15 @@ pub enum ClientError {
         /// The version, empty for none.
         version: String,
     },
+    /// The worker of this client could not run the operations of an entity.
+    #[error(
+        "the worker of this client knows no entity `{name}`: register it with `.entity::<..>()` on \
+         the worker's builder, or call it with a `Client::new(store)` if other workers run it"
+    )]
+    EntityNotRegistered {
+        /// The registered name that was asked for.
+        name: String,
+    },
     /// Arguments or a payload cannot be sent.
     #[error("the arguments of `{function}` cannot be sent: {reason}")]
     InvalidArguments {

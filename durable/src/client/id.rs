@@ -21,7 +21,7 @@ pub(crate) fn check_instance_id(id: &str) -> Result<(), String> {
 }
 
 /// Whether an entity of type `name` may have this key; if not, why. An empty key is allowed.
-pub(super) fn check_entity_key(name: &str, key: &str) -> Result<(), String> {
+pub(crate) fn check_entity_key(name: &str, key: &str) -> Result<(), String> {
     let id_length = crate::message::entity_id(name, key).len();
     check_text(key, id_length)
         .map_err(|rule| format!("the key {key:?} of an entity `{name}` cannot be used: {rule}"))

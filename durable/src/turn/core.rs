@@ -13,8 +13,6 @@ use crate::message::{Body, ReplyTo, TaskId};
 
 /// Most actions (calls, timers, messages) that one turn may emit. The original's limit.
 pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
-/// Most events that an instance buffers while nobody waits for them.
-pub const MAX_BUFFERED_EVENTS: usize = 10_000;
 
 /// Who an instance is. Does not change during its life.
 #[derive(Debug, Clone)]
@@ -141,6 +139,18 @@ impl Actions {
     fn len(&self) -> usize {
         self.start.len() + self.schedule.len() + self.send.len()
     }
+}
+
+/// A point in a turn to which the actions of the program can be taken back.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    next_task: i64,
+    start: usize,
+    schedule: usize,
+    send: usize,
+    history: usize,
+    #[allow(clippy::option_option)] // As in the actions.
+    custom_status: Option<Option<Json>>,
 }
 
 /// The engine's part of an instance.
@@ -469,12 +479,9 @@ impl Core {
     }
 
     fn buffer(&mut self, name: String, value: Json) {
-        if self.events.len() < MAX_BUFFERED_EVENTS {
-            self.events.insert(self.next_event, BufferedEvent { name, value });
-            self.next_event += 1;
-        } else {
-            self.actions.history.push(Event::EventDropped { name });
-        }
+        // An accepted event is never lost, so there is no limit here: the shelf spills into rows.
+        self.events.insert(self.next_event, BufferedEvent { name, value });
+        self.next_event += 1;
     }
 
     /// A new owner starts the activities again that were under way: the attempt that was lost
@@ -539,6 +546,39 @@ impl Core {
         for number in events {
             self.events.remove(number);
         }
+    }
+
+    /// How far the instance is before the program runs.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            next_task: self.next_task,
+            start: self.actions.start.len(),
+            schedule: self.actions.schedule.len(),
+            send: self.actions.send.len(),
+            history: self.actions.history.len(),
+            custom_status: self.actions.custom_status.clone(),
+        }
+    }
+
+    /// Takes back what the program did since the mark: what it began never was. What came from
+    /// others, and what they are owed, stays.
+    pub(crate) fn roll_back(&mut self, mark: Mark) {
+        let begun: Vec<i64> =
+            self.tasks.iter().map(|(number, _)| number).filter(|n| *n >= mark.next_task).collect();
+        for number in begun {
+            let task = self.tasks.remove(number);
+            if task
+                .is_some_and(|t| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            {
+                self.running_activities = self.running_activities.saturating_sub(1);
+            }
+        }
+        let actions = &mut self.actions;
+        actions.start.truncate(mark.start);
+        actions.schedule.truncate(mark.schedule);
+        actions.send.truncate(mark.send);
+        actions.history.truncate(mark.history);
+        actions.custom_status = mark.custom_status;
     }
 
     /// Whether this turn emitted more than is allowed.

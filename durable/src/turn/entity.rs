@@ -8,7 +8,7 @@ use durable_store::{Payload, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
-use super::{Blocked, EntityAddress, Inbound, TURN_KEY, TurnOutput, identity, output, scope};
+use super::{Blocked, EntityAddress, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::context::EntityContext;
 use crate::entity::READ_STATE;
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
@@ -90,7 +90,6 @@ impl EntityInstance {
         let state = self.encode();
         let mut out = output(&mut self.core, Status::Running, "", false);
         out.change.state = Some(state);
-        out.change.delete_side.retain(|key| *key != TURN_KEY);
         out
     }
 
@@ -117,25 +116,28 @@ impl EntityInstance {
         let context = EntityContext::new(self.address.clone());
         let identity = self.core.identity.clone();
         let core = std::mem::replace(&mut self.core, Core::new(identity));
+        let unknown = unknown_operation(&self.address, name);
         let (core, (state, result)) = scope::enter(core, move || {
-            let result = catch_unwind(AssertUnwindSafe(|| state.apply(&context, name, args)));
+            let run = || {
+                let result = state.apply(&context, name, args).unwrap_or(Err(unknown))?;
+                let saved = state
+                    .save()
+                    .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
+                Ok((result, saved))
+            };
+            let result = catch_unwind(AssertUnwindSafe(run));
             (state, result)
         });
         self.core = core;
         let outcome = match result {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => Err(unknown_operation(&self.address, name)),
+            Ok(outcome) => outcome.and_then(|(result, saved)| {
+                crate::task::check_size(&saved)?;
+                Ok((result, saved))
+            }),
             Err(panic) => {
                 Err(TaskFailure::new(TaskErrorKind::Panicked, Failure::of_panic(&*panic)))
             }
         };
-        let outcome = outcome.and_then(|result| {
-            let saved = state
-                .save()
-                .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
-            crate::task::check_size(&saved)?;
-            Ok((result, saved))
-        });
         match outcome {
             Ok((result, saved)) => {
                 self.saved = Some(saved);
@@ -144,6 +146,7 @@ impl EntityInstance {
             }
             Err(failure) => {
                 // The decoded state may have been changed: the next operation decodes it again.
+                drop_quietly(state);
                 mark.roll_back(&mut self.core);
                 Err(failure)
             }
@@ -154,13 +157,17 @@ impl EntityInstance {
         if let Some(state) = self.state.take() {
             return Ok(state);
         }
-        match &self.saved {
+        // `Default` and `Deserialize` are code of the user's.
+        let decode = || match &self.saved {
             None => Ok(self.runner.create()),
             Some(saved) => self
                 .runner
                 .load(saved)
                 .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e))),
-        }
+        };
+        catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
+            Err(TaskFailure::new(TaskErrorKind::Panicked, Failure::of_panic(&*panic)))
+        })
     }
 
     fn encode(&self) -> Payload {
@@ -179,6 +186,12 @@ impl EntityInstance {
 fn unknown_operation(address: &EntityAddress, name: &str) -> TaskFailure {
     let message = format!("the entity `{}` has no operation `{name}`", address.name);
     TaskFailure::new(TaskErrorKind::NotRegistered, Failure::new("UnknownOperation", message))
+}
+
+impl Drop for EntityInstance {
+    fn drop(&mut self) {
+        drop_quietly(self.state.take());
+    }
 }
 
 /// How far the actions of the turn were before an operation.

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::check::{self, Snapshot};
-use super::core::{BufferedEvent, Core, Task, TaskKind};
+use super::core::{BufferedEvent, Core, Mark, Task, TaskKind};
 use super::shelf::Shelf;
 use super::watch::Watch;
-use super::{Blocked, Inbound, MAX_LOST_ATTEMPTS, TURN_KEY, TurnOutput, identity, output, scope};
+use super::{
+    Blocked, Inbound, MAX_LOST_ATTEMPTS, TURN_KEY, TurnOutput, drop_quietly, identity, output,
+    scope,
+};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
@@ -107,10 +110,23 @@ impl OrchestrationInstance {
             stepped: false,
             saved: registry.checks_determinism().then(|| Snapshot::of(stored)),
         };
-        if let Some(state) = &record.state {
-            instance.restore(state, &stored.side)?;
+        match &record.state {
+            Some(state) => instance.restore(state, &stored.side)?,
+            None => instance.restore_numbers(&stored.side)?,
         }
         Ok(instance)
+    }
+
+    /// Reads the numbers that were used in turns which did not write the state.
+    fn restore_numbers(&mut self, rows: &[(SideKey, Payload)]) -> Result<(), Blocked> {
+        if let Some((_, row)) = rows.iter().find(|(key, _)| *key == TURN_KEY) {
+            let (turn, sent) =
+                serde_json::from_str(row).map_err(|e| Blocked::Malformed(e.to_string()))?;
+            self.core.turn = turn;
+            self.core.sent = sent;
+            self.turn_in_row = true;
+        }
+        Ok(())
     }
 
     /// The same instance, made again from its saved bytes. Its own turns are not checked.
@@ -126,10 +142,11 @@ impl OrchestrationInstance {
             stepped: false,
             saved: None,
         };
-        if let Some(state) = &snapshot.state {
-            let rows: Vec<(SideKey, Payload)> =
-                snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
-            twin.restore(state, &rows)?;
+        let rows: Vec<(SideKey, Payload)> =
+            snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
+        match &snapshot.state {
+            Some(state) => twin.restore(state, &rows)?,
+            None => twin.restore_numbers(&rows)?,
         }
         Ok(twin)
     }
@@ -138,12 +155,11 @@ impl OrchestrationInstance {
         let malformed = |e: serde_json::Error| Blocked::Malformed(e.to_string());
         let loaded: Loaded<'_> = serde_json::from_str(state).map_err(malformed)?;
         let (mut task_rows, mut event_rows) = (Vec::new(), Vec::new());
-        let mut turn = loaded.turn;
         for (key, row) in rows {
             if *key == TURN_KEY {
-                turn = serde_json::from_str(row).map_err(malformed)?;
-                self.turn_in_row = true;
-            } else if *key > 0 {
+                continue;
+            }
+            if *key > 0 {
                 task_rows.push((*key, serde_json::from_str(row).map_err(malformed)?));
             } else {
                 event_rows.push((-*key, serde_json::from_str(row).map_err(malformed)?));
@@ -151,7 +167,7 @@ impl OrchestrationInstance {
         }
         let core = &mut self.core;
         core.now = loaded.now;
-        core.turn = turn;
+        core.turn = loaded.turn;
         core.next_task = loaded.next_task;
         // Events that came without a turn of the program have used up numbers since.
         core.next_event = event_rows
@@ -168,13 +184,16 @@ impl OrchestrationInstance {
             .iter()
             .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
             .count();
+        self.restore_numbers(rows)?;
         if !self.status.is_terminal() {
             let saved = SavedMachine {
                 state: &loaded.state,
                 locals: loaded.locals,
                 awaiting: loaded.awaiting,
             };
-            let machine = self.program.load(&saved)?;
+            // The variables are decoded by code of the user's.
+            let machine = catch_unwind(AssertUnwindSafe(|| self.program.load(&saved)))
+                .map_err(|panic| Blocked::Malformed(Failure::of_panic(&*panic).message))??;
             self.watch = Watch::of(machine.awaiting(), &self.core);
             self.machine = Some(machine);
         }
@@ -183,6 +202,7 @@ impl OrchestrationInstance {
 
     pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
         let Some(mut snapshot) = self.saved.take() else { return self.run(inbound, now) };
+        let owed = inbound.clone();
         let mut out = self.run(inbound.clone(), now);
         let twin = self.stepped.then(|| self.twin(&snapshot));
         let difference = match twin {
@@ -194,7 +214,7 @@ impl OrchestrationInstance {
         if let Some(difference) = difference
             && let Ok(mut again) = self.twin(&snapshot)
         {
-            out = again.refuse(&difference, now);
+            out = again.refuse(&difference, owed, now);
             *self = again;
         }
         snapshot.apply(&out.change);
@@ -203,7 +223,7 @@ impl OrchestrationInstance {
     }
 
     /// Ends an orchestration that does not do the same again.
-    fn refuse(&mut self, difference: &str, now: Timestamp) -> TurnOutput {
+    fn refuse(&mut self, difference: &str, owed: Vec<Inbound>, now: Timestamp) -> TurnOutput {
         let mut changes = Changes::default();
         self.core.now = self.core.now.max(now);
         self.core.turn += 1;
@@ -211,7 +231,19 @@ impl OrchestrationInstance {
         let message = format!(
             "the orchestrator is not deterministic: run again from the same saved state, {difference}"
         );
+        for message in &owed {
+            if let Inbound::Message(Body::Start { request, reply }) = message
+                && *request == self.core.identity.request
+                && self.core.reply.is_none()
+            {
+                self.core.reply.clone_from(reply);
+            }
+        }
         self.fail(TaskErrorKind::Failed, Failure::new("NonDeterministic", message), &mut changes);
+        // Others may be waiting for answers to what came with this turn.
+        for message in owed {
+            self.deliver(message, &mut changes);
+        }
         self.finish_turn(changes)
     }
 
@@ -295,7 +327,12 @@ impl OrchestrationInstance {
         self.status = Status::Running;
         let input = Json::from_text(Arc::clone(&self.input));
         self.core.actions.history.push(Event::Started { input: input.clone() });
-        match self.program.start(&input) {
+        // The arguments are decoded by code of the user's.
+        let started = catch_unwind(AssertUnwindSafe(|| self.program.start(&input)));
+        let started = started.unwrap_or_else(|panic| {
+            Err(TaskFailure::new(TaskErrorKind::Panicked, Failure::of_panic(&*panic)))
+        });
+        match started {
             Ok(machine) => {
                 self.machine = Some(machine);
                 self.step(changes);
@@ -308,6 +345,7 @@ impl OrchestrationInstance {
     fn step(&mut self, changes: &mut Changes) {
         let Some(mut machine) = self.machine.take() else { return };
         changes.stepped = true;
+        changes.mark = Some(self.core.mark());
         // The core is moved where the program's calls find it, and moved back whatever happens.
         let identity = self.core.identity.clone();
         let core = std::mem::replace(&mut self.core, Core::new(identity));
@@ -319,12 +357,12 @@ impl OrchestrationInstance {
         let (machine, result) = result;
         match result {
             Err(panic) => {
-                drop(machine);
+                drop_quietly(machine);
                 let failure = Failure::of_panic(&*panic);
                 self.fail(TaskErrorKind::Panicked, failure, changes);
             }
             Ok(_) if self.core.is_over_limit() => {
-                drop(machine);
+                drop_quietly(machine);
                 let message = format!(
                     "more than {} calls, timers and messages in one turn",
                     super::MAX_ACTIONS_PER_TURN
@@ -339,11 +377,11 @@ impl OrchestrationInstance {
         }
     }
 
-    /// Ends without giving effect to what the program did in this turn.
+    /// Ends without giving effect to what the program did in its last step.
     fn fail(&mut self, kind: TaskErrorKind, failure: Failure, changes: &mut Changes) {
-        let history = std::mem::take(&mut self.core.actions.history);
-        let answers = std::mem::take(&mut self.core.actions.answers);
-        self.core.actions = super::core::Actions { answers, history, ..Default::default() };
+        if let Some(mark) = changes.mark.take() {
+            self.core.roll_back(mark);
+        }
         self.end(Err(TaskFailure::new(kind, failure)), changes);
     }
 
@@ -365,7 +403,7 @@ impl OrchestrationInstance {
     }
 
     fn close(&mut self, result: Outcome, changes: &mut Changes) {
-        self.machine = None;
+        drop_quietly(self.machine.take());
         self.watch = Watch::Nothing;
         self.core.abandon_all();
         if let Some(reply) = self.core.reply.take() {
@@ -428,8 +466,10 @@ impl OrchestrationInstance {
             if std::mem::take(&mut self.turn_in_row) {
                 changes.delete_side.push(TURN_KEY);
             }
-        } else if self.machine.is_some() || self.status.is_terminal() {
-            changes.put_side.push((TURN_KEY, self.core.turn.to_string().into()));
+        } else {
+            // The state stays as it is, but numbers that were used must not be used again.
+            let row = serde_json::to_string(&(self.core.turn, self.core.sent));
+            changes.put_side.push((TURN_KEY, row.map_err(Failure::of)?.into()));
             self.turn_in_row = true;
         }
         let (puts, deletes) = (&mut changes.put_side, &mut changes.delete_side);
@@ -442,7 +482,10 @@ impl OrchestrationInstance {
 
     fn encode(&mut self) -> Result<Payload, Failure> {
         let locals = match &mut self.machine {
-            Some(machine) => machine.save().map_err(Failure::of)?,
+            // The variables are saved by code of the user's.
+            Some(machine) => catch_unwind(AssertUnwindSafe(|| machine.save()))
+                .map_err(|panic| Failure::of_panic(&*panic))?
+                .map_err(Failure::of)?,
             None => "{}".to_owned(),
         };
         let core = &self.core;
@@ -474,10 +517,18 @@ impl OrchestrationInstance {
     }
 }
 
+impl Drop for OrchestrationInstance {
+    fn drop(&mut self) {
+        drop_quietly(self.machine.take());
+    }
+}
+
 /// What a turn has to store.
 #[derive(Default)]
 struct Changes {
     stepped: bool,
+    /// Where the last step of the program began.
+    mark: Option<Mark>,
     ended: Option<Outcome>,
     state: Option<Payload>,
     put_side: Vec<(i64, Payload)>,

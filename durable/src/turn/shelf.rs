@@ -95,10 +95,6 @@ impl<T> Shelf<T> {
         self.slots.iter().map(|(number, slot)| (*number, &slot.item))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Whether the inline part differs from what was last saved.
     pub(crate) fn inline_changed(&self) -> bool {
         self.inline_changed

@@ -45,13 +45,15 @@ impl Counter {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    examples::show_warnings();
     let store = SqliteStore::open(&options.db)
         .await
         .with_context(|| format!("opening {}", options.db.display()))?;
     let worker = Worker::builder(store).entity::<Counter>().start().await?;
     let client = worker.client();
     let clicks = client.entity::<Counter>("clicks");
-    let before = clicks.state().await?.map_or(0, |counter| counter.value);
+    // A call, because it stands behind the signals that an earlier run has left.
+    let before = clicks.get().await?;
     println!("clicks before: {before}");
 
     let total = options.tasks * options.signals;

@@ -84,6 +84,7 @@ async fn place_order(order: Order) -> Result<Receipt, TaskError> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    examples::show_warnings();
     let store = SqliteStore::open(&options.db)
         .await
         .with_context(|| format!("opening {}", options.db.display()))?;

@@ -37,6 +37,7 @@ async fn steps(count: u64) -> Result<u64, TaskError> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    examples::show_warnings();
     println!("store   steps   ms/step (median of {})", options.runs);
     for &count in &options.steps {
         let mut times = Vec::new();

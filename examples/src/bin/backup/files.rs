@@ -28,6 +28,8 @@ pub(crate) fn copy_verified(job: &Job, file: &FilePath) -> anyhow::Result<u64> {
     let (from, to) = (job.from(file), job.to(file));
     fs::create_dir_all(job.parts())?;
     let part = job.parts().join(blake3::hash(file.as_bytes()).to_hex().as_str());
+    // An interrupted copy may have left one that is read-only already.
+    remove_if_there(&part)?;
     let (size, written) = copy_hashed(&from, &part)?;
     let read_back = hash(&part)?;
     ensure!(written == read_back, "the copy differs from what was read");
@@ -71,14 +73,17 @@ pub(crate) fn remove_parts(job: &Job) -> anyhow::Result<()> {
     }
 }
 
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the same symbolic link.
 pub(crate) fn copy_link(job: &Job, link: &FilePath) -> anyhow::Result<()> {
     let target = fs::read_link(job.from(link))?;
     let to = job.to(link);
-    match fs::symlink_metadata(&to) {
-        Ok(_) => fs::remove_file(&to)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
+    remove_if_there(&to)?;
     std::os::unix::fs::symlink(target, to).context("making the link")
 }

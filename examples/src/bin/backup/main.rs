@@ -106,7 +106,7 @@ async fn backup(ctx: &OrchestrationContext, job: Job) -> Result<Summary, TaskErr
                     summary.files += 1;
                     summary.bytes += size;
                 }
-                Err(error) => summary.problems.push(format!("{file}: {}", error.failure())),
+                Err(error) => summary.problems.push(format!("{file}: {}", reason(&error))),
             }
         }
         done += batch.len() as u64;
@@ -118,11 +118,21 @@ async fn backup(ctx: &OrchestrationContext, job: Job) -> Result<Summary, TaskErr
     for (link, result) in links.iter().zip(copied) {
         match result {
             Ok(()) => summary.links += 1,
-            Err(error) => summary.problems.push(format!("{link}: {}", error.failure())),
+            Err(error) => summary.problems.push(format!("{link}: {}", reason(&error))),
         }
     }
     remove_parts(job).await?;
     Ok(summary)
+}
+
+/// What went wrong, with its causes.
+fn reason(error: &TaskError) -> String {
+    let failure = error.failure();
+    std::iter::once(&failure.message)
+        .chain(&failure.sources)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Counts copies for tests.
@@ -154,6 +164,7 @@ impl CopyLog {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    examples::show_warnings();
     let job = Job::new(&options.source, &options.destination)?;
     let db = options.db.unwrap_or_else(|| plan::database(&options.destination));
     let store =

@@ -20,9 +20,12 @@ impl Job {
     /// Checks the two directories, so that a mistake is found before anything is recorded.
     pub(crate) fn new(source: &Path, destination: &Path) -> anyhow::Result<Self> {
         ensure!(source.is_dir(), "{} is not a directory", source.display());
+        let source = source.canonicalize()?;
+        if std::path::absolute(destination)?.starts_with(&source) {
+            bail!("the source and the destination must not contain each other");
+        }
         std::fs::create_dir_all(destination)
             .with_context(|| format!("creating {}", destination.display()))?;
-        let source = source.canonicalize()?;
         let destination = destination.canonicalize()?;
         if destination.starts_with(&source) || source.starts_with(&destination) {
             bail!("the source and the destination must not contain each other");
