@@ -194,7 +194,7 @@ fn a_labelled_block_at_the_end_gives_its_value() {
 
 /// Code that is never reached keeps the types of the parameters.
 #[orchestrator]
-#[allow(unused_variables, clippy::needless_return, clippy::if_same_then_else)]
+#[allow(unused_variables, clippy::needless_return, clippy::redundant_else)]
 async fn dead_code(a: i64) -> Result<i64, TaskError> {
     let first = echo(a).await?;
     Ok({
