@@ -6,6 +6,7 @@ mod control;
 mod expr;
 mod flow;
 mod names;
+mod number;
 mod operands;
 mod place;
 pub(crate) mod scope;
@@ -505,7 +506,7 @@ impl<'d> Lowering<'d> {
         let mut blocks: Vec<Option<Block>> = self.body.blocks.drain(..).map(Some).collect();
         self.body.blocks = self.order.iter().filter_map(|old| blocks[old.0].take()).collect();
         for block in &mut self.body.blocks {
-            renumber_seq(&mut block.code, &renumber);
+            number::renumber_seq(&mut block.code, &renumber);
         }
         for site in &mut self.body.awaits {
             renumber(&mut site.resume);
@@ -524,44 +525,6 @@ impl<'d> Lowering<'d> {
             resume: BlockId(0),
         });
         id
-    }
-}
-
-fn renumber_seq(seq: &mut Seq, renumber: &impl Fn(&mut BlockId)) {
-    let fix = |fragment: &mut Fragment| {
-        for jump in &mut fragment.jumps {
-            renumber(&mut jump.target);
-        }
-    };
-    for node in seq {
-        match node {
-            Node::Code(fragment) | Node::Assign { value: fragment, .. } => fix(fragment),
-            Node::Let(binding) => {
-                fix(&mut binding.init);
-                if let Some(otherwise) = &mut binding.otherwise {
-                    renumber_seq(otherwise, renumber);
-                }
-            }
-            Node::If { condition, then, otherwise, .. } => {
-                fix(condition);
-                renumber_seq(then, renumber);
-                renumber_seq(otherwise, renumber);
-            }
-            Node::Match { scrutinee, arms } => {
-                fix(scrutinee);
-                for arm in arms {
-                    if let Some(guard) = &mut arm.guard {
-                        fix(guard);
-                    }
-                    renumber_seq(&mut arm.code, renumber);
-                }
-            }
-            Node::Exit(Exit::Goto(target)) => renumber(target),
-            Node::Exit(Exit::Suspend { call: fragment, .. } | Exit::Return(fragment)) => {
-                fix(fragment);
-            }
-            Node::Declare { .. } | Node::Begin(_) | Node::End(_) => {}
-        }
     }
 }
 

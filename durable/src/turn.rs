@@ -1,6 +1,7 @@
 //! THE TURN: an instance, its deliverable messages and the time become a commit. Pure: no I/O, no
 //! clock, no store, no tokio. The same input gives the same commit, byte for byte.
 
+mod actions;
 mod check;
 mod core;
 mod entity;
@@ -15,9 +16,10 @@ use durable_store::{
     InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp,
 };
 
+pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
 pub use self::core::EntityAddress;
 pub use self::core::MAX_ACTIONS_PER_TURN;
-pub(crate) use self::core::{ActivityStart, Answer, Core, Identity, Outgoing, TaskKind};
+pub(crate) use self::core::{Core, Identity, TaskKind};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;

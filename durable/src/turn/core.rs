@@ -5,6 +5,7 @@ use durable_store::{InstanceNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::actions::{Actions, ActivityStart, Answer, NewChild, Outgoing};
 use super::shelf::Shelf;
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
@@ -66,79 +67,6 @@ pub(crate) enum TaskKind {
 pub(crate) struct BufferedEvent {
     pub(crate) name: String,
     pub(crate) value: Json,
-}
-
-/// An activity attempt to be started once the commit is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ActivityStart {
-    /// The task that waits for it.
-    pub(crate) task: TaskId,
-    /// The attempt, from 1.
-    pub(crate) attempt: u32,
-    /// The registered name.
-    pub(crate) name: String,
-    /// The arguments, as an array.
-    pub(crate) input: Json,
-}
-
-/// A message to another instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outgoing {
-    /// Unique in the hub.
-    pub(crate) id: String,
-    /// The id of the receiver.
-    pub(crate) target: String,
-    /// When it is to be delivered, if not at once.
-    pub(crate) due: Option<Timestamp>,
-    /// What it says.
-    pub(crate) body: Body,
-    /// The instance that it creates, if it is a start.
-    pub(crate) creates: Option<NewChild>,
-}
-
-/// An orchestration to be created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NewChild {
-    /// The registered name.
-    pub(crate) name: String,
-    /// The version, empty for none.
-    pub(crate) version: String,
-    /// The arguments, as an array.
-    pub(crate) input: Json,
-    /// The id of the orchestration that waits for it, if one does.
-    pub(crate) parent: Option<String>,
-}
-
-/// An answer for a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// The identity of the client's process.
-    pub(crate) process: String,
-    /// The client's request.
-    pub(crate) request: String,
-    /// What it is told.
-    pub(crate) outcome: Outcome,
-}
-
-/// What a turn wants done.
-#[derive(Debug, Default)]
-pub(crate) struct Actions {
-    pub(crate) start: Vec<ActivityStart>,
-    pub(crate) cancel: Vec<TaskId>,
-    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
-    pub(crate) unschedule: Vec<TaskId>,
-    pub(crate) send: Vec<Outgoing>,
-    pub(crate) answers: Vec<Answer>,
-    /// `None` is unchanged, `Some(None)` is cleared, as in a change that is stored.
-    #[allow(clippy::option_option)]
-    pub(crate) custom_status: Option<Option<Json>>,
-    pub(crate) history: Vec<Event>,
-}
-
-impl Actions {
-    fn len(&self) -> usize {
-        self.start.len() + self.schedule.len() + self.send.len()
-    }
 }
 
 /// A point in a turn to which the actions of the program can be taken back.

@@ -1,0 +1,82 @@
+//! What a turn wants done, as data: nothing of it happens before the commit is durable.
+
+use durable_store::Timestamp;
+
+use crate::error::Outcome;
+use crate::history::Event;
+use crate::json::Json;
+use crate::message::{Body, TaskId};
+
+/// An activity attempt to be started once the commit is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActivityStart {
+    /// The task that waits for it.
+    pub(crate) task: TaskId,
+    /// The attempt, from 1.
+    pub(crate) attempt: u32,
+    /// The registered name.
+    pub(crate) name: String,
+    /// The arguments, as an array.
+    pub(crate) input: Json,
+}
+
+/// A message to another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// Unique in the hub.
+    pub(crate) id: String,
+    /// The id of the receiver.
+    pub(crate) target: String,
+    /// When it is to be delivered, if not at once.
+    pub(crate) due: Option<Timestamp>,
+    /// What it says.
+    pub(crate) body: Body,
+    /// The instance that it creates, if it is a start.
+    pub(crate) creates: Option<NewChild>,
+}
+
+/// An orchestration to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewChild {
+    /// The registered name.
+    pub(crate) name: String,
+    /// The version, empty for none.
+    pub(crate) version: String,
+    /// The arguments, as an array.
+    pub(crate) input: Json,
+    /// The id of the orchestration that waits for it, if one does.
+    pub(crate) parent: Option<String>,
+}
+
+/// An answer for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The identity of the client's process.
+    pub(crate) process: String,
+    /// The client's request.
+    pub(crate) request: String,
+    /// What it is told.
+    pub(crate) outcome: Outcome,
+}
+
+/// What a turn wants done.
+#[derive(Debug, Default)]
+pub(crate) struct Actions {
+    pub(crate) start: Vec<ActivityStart>,
+    pub(crate) cancel: Vec<TaskId>,
+    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
+    pub(crate) unschedule: Vec<TaskId>,
+    pub(crate) send: Vec<Outgoing>,
+    pub(crate) answers: Vec<Answer>,
+    /// `None` is unchanged, `Some(None)` is cleared, as in a change that is stored.
+    #[allow(clippy::option_option)]
+    pub(crate) custom_status: Option<Option<Json>>,
+    pub(crate) history: Vec<Event>,
+}
+
+impl Actions {
+    /// How many actions count against the limit of a turn.
+    pub(crate) fn len(&self) -> usize {
+        self.start.len() + self.schedule.len() + self.send.len()
+    }
+}
