@@ -414,7 +414,10 @@ impl Generator {
                 let (name, limit) = self.counter(text);
                 self.vars.loops += 1;
                 let before = self.vars.snapshot();
+                // Rust takes no jump without a label in the condition of a loop.
+                let jumps = std::mem::take(&mut self.jumps);
                 let condition = self.expr(Ty::Bool);
+                self.jumps = jumps;
                 let after = self.vars.snapshot();
                 self.vars.merge(&before.clone(), &[before, after]);
                 self.vars.loops -= 1;

@@ -23,6 +23,12 @@ pub struct TooLong;
 
 thread_local! {
     static TRACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static SPAWNED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes the places in the trace of what was spawned.
+pub fn take_spawned() -> Vec<usize> {
+    SPAWNED.take()
 }
 
 /// Takes what was traced.
@@ -93,7 +99,10 @@ impl OrchestrationContext {
     }
 
     pub fn spawn<S: Spawn>(&self, call: S) -> Task<S::Value> {
-        Task(call.begin())
+        let place = TRACE.with_borrow(Vec::len);
+        let task = Task(call.begin());
+        SPAWNED.with_borrow_mut(|spawned| spawned.push(place));
+        task
     }
 }
 
