@@ -92,6 +92,23 @@ fn assert_not_result(ret: &Return, cfgs: &[&syn::Attribute]) -> TokenStream {
     }
 }
 
+/// Encodes what the user's function returned into `output`: a value, or the failure of an error.
+fn encode_outcome(ret: &Return, output: &syn::Ident) -> TokenStream {
+    if ret.kind != ReturnKind::Result {
+        return quote!(::durable::__private::encode_output(&#output));
+    }
+    let error = step::own("__error");
+    let describe = describe(&error);
+    quote! {
+        match #output {
+            ::core::result::Result::Ok(value) => ::durable::__private::encode_output(&value),
+            ::core::result::Result::Err(#error) => {
+                ::core::result::Result::Err(::durable::__private::failed(#describe))
+            }
+        }
+    }
+}
+
 /// Describes `error`, of a type that is known here, with its data if it can be serialised.
 fn describe(error: &syn::Ident) -> TokenStream {
     quote! {{

@@ -4,8 +4,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::step::own;
-use super::{call_items, describe, function_impl};
-use crate::parse::{FunctionItem, ReturnKind};
+use super::{call_items, encode_outcome, function_impl};
+use crate::parse::FunctionItem;
 
 /// The items of an activity that is a free function.
 pub(crate) fn activity(item: &FunctionItem) -> TokenStream {
@@ -57,25 +57,7 @@ fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
         }
         None => quote!(Self::body),
     };
-    let finish = match item.ret.kind {
-        ReturnKind::Result => {
-            let error = own("__error");
-            let describe = describe(&error);
-            quote! {
-                match #output {
-                    ::core::result::Result::Ok(value) => {
-                        ::durable::__private::encode_output(&value)
-                    }
-                    ::core::result::Result::Err(#error) => {
-                        ::core::result::Result::Err(::durable::__private::failed(#describe))
-                    }
-                }
-            }
-        }
-        ReturnKind::Option | ReturnKind::Plain => {
-            quote!(::durable::__private::encode_output(&#output))
-        }
-    };
+    let finish = encode_outcome(&item.ret, &output);
     quote! {
         fn run(
             #host: ::std::sync::Arc<#host_type>,

@@ -4,8 +4,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 use super::step::own;
-use super::{assert_not_result, describe, output_type};
-use crate::parse::{FunctionItem, Options, ReturnKind};
+use super::{assert_not_result, encode_outcome, output_type};
+use crate::parse::{FunctionItem, Options};
 
 /// The items of an entity. The impl block itself stays as it is.
 pub(crate) fn entity(
@@ -138,25 +138,7 @@ fn dispatch(item: &FunctionItem) -> TokenStream {
     let arguments: Vec<Ident> =
         (0..item.params.len()).map(|n| own(&format!("__argument{n}"))).collect();
     let passed_context = item.context.is_some().then(|| quote!(#context,));
-    let finish = match item.ret.kind {
-        ReturnKind::Result => {
-            let error = own("__error");
-            let describe = describe(&error);
-            quote! {
-                match #output {
-                    ::core::result::Result::Ok(value) => {
-                        ::durable::__private::encode_output(&value)
-                    }
-                    ::core::result::Result::Err(#error) => {
-                        ::core::result::Result::Err(::durable::__private::failed(#describe))
-                    }
-                }
-            }
-        }
-        ReturnKind::Option | ReturnKind::Plain => {
-            quote!(::durable::__private::encode_output(&#output))
-        }
-    };
+    let finish = encode_outcome(&item.ret, &output);
     quote! {
         #(#cfgs)*
         #name => ::core::option::Option::Some(

@@ -37,6 +37,13 @@ pub(crate) struct Task {
     pub(crate) outcome: Option<Outcome>,
 }
 
+impl Task {
+    /// Whether it is an activity that has not ended.
+    pub(crate) fn is_running_activity(&self) -> bool {
+        self.outcome.is_none() && matches!(self.kind, TaskKind::Activity { .. })
+    }
+}
+
 /// What kind of thing is waited for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -418,7 +425,7 @@ impl Core {
         let pending: Vec<i64> = self
             .tasks
             .iter()
-            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .filter(|(_, t)| t.is_running_activity())
             .map(|(number, _)| number)
             .collect();
         let mut failed = Vec::new();
@@ -453,7 +460,7 @@ impl Core {
         let running: Vec<i64> = self
             .tasks
             .iter()
-            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
+            .filter(|(_, t)| t.is_running_activity())
             .map(|(number, _)| number)
             .collect();
         for number in running {
@@ -495,9 +502,7 @@ impl Core {
             self.tasks.iter().map(|(number, _)| number).filter(|n| *n >= mark.next_task).collect();
         for number in begun {
             let task = self.tasks.remove(number);
-            if task
-                .is_some_and(|t| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
-            {
+            if task.is_some_and(|t| t.is_running_activity()) {
                 self.running_activities = self.running_activities.saturating_sub(1);
             }
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::check::{self, Snapshot};
-use super::core::{BufferedEvent, Core, Mark, Task, TaskKind};
+use super::core::{BufferedEvent, Core, Mark, Task};
 use super::shelf::Shelf;
 use super::watch::Watch;
 use super::{
@@ -179,11 +179,8 @@ impl OrchestrationInstance {
         core.reply = loaded.reply;
         core.tasks = Shelf::restore(loaded.tasks, task_rows);
         core.events = Shelf::restore(loaded.events, event_rows);
-        core.running_activities = core
-            .tasks
-            .iter()
-            .filter(|(_, t)| t.outcome.is_none() && matches!(t.kind, TaskKind::Activity { .. }))
-            .count();
+        core.running_activities =
+            core.tasks.iter().filter(|(_, t)| t.is_running_activity()).count();
         self.restore_numbers(rows)?;
         if !self.status.is_terminal() {
             let saved = SavedMachine {
