@@ -27,6 +27,8 @@ impl chain {
                 line: 0,
                 live: &[0usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitChargeCard",
@@ -34,6 +36,8 @@ impl chain {
                 line: ::core::line!(),
                 live: &[0usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitAudit",
@@ -41,6 +45,8 @@ impl chain {
                 line: ::core::line!(),
                 live: &[1usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitTimer",
@@ -48,6 +54,8 @@ impl chain {
                 line: ::core::line!(),
                 live: &[1usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[(0usize, 1usize), (1usize, 2usize), (1usize, 3usize), (2usize, 3usize)],

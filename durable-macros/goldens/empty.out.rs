@@ -32,6 +32,8 @@ impl empty {
                 line: 0,
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[],

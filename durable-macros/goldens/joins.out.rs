@@ -24,6 +24,8 @@ impl joins {
                 line: 0,
                 live: &[],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitAll",
@@ -31,6 +33,8 @@ impl joins {
                 line: ::core::line!(),
                 live: &[0usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitAll2",
@@ -38,6 +42,8 @@ impl joins {
                 line: ::core::line!(),
                 live: &[0usize, 1usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitAll3",
@@ -45,6 +51,8 @@ impl joins {
                 line: ::core::line!(),
                 live: &[1usize, 2usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[(0usize, 1usize), (1usize, 2usize), (2usize, 3usize)],

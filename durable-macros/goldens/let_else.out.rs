@@ -24,6 +24,8 @@ impl let_else {
                 line: 0,
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitLog",
@@ -31,6 +33,8 @@ impl let_else {
                 line: ::core::line!(),
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF",
@@ -38,6 +42,8 @@ impl let_else {
                 line: ::core::line!(),
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF2",
@@ -45,6 +51,8 @@ impl let_else {
                 line: ::core::line!(),
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[(0usize, 1usize), (0usize, 2usize), (0usize, 3usize), (2usize, 3usize)],

@@ -24,6 +24,8 @@ impl loops {
                 line: 0,
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitPrice",
@@ -31,6 +33,8 @@ impl loops {
                 line: ::core::line!(),
                 live: &[0usize, 1usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitPrice2",
@@ -38,6 +42,8 @@ impl loops {
                 line: ::core::line!(),
                 live: &[0usize, 1usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[

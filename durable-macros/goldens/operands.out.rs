@@ -32,6 +32,8 @@ impl operands {
                 line: 0,
                 live: &[0usize, 1usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF",
@@ -39,6 +41,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[0usize, 1usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF2",
@@ -46,6 +50,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[0usize, 1usize, 2usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitG",
@@ -53,6 +59,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[0usize, 1usize, 2usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitCheck",
@@ -60,6 +68,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[0usize, 1usize, 3usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitCheck2",
@@ -67,6 +77,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[1usize, 3usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF3",
@@ -74,6 +86,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[1usize, 4usize, 5usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF4",
@@ -81,6 +95,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[1usize, 4usize, 5usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF5",
@@ -88,6 +104,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[4usize, 6usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF6",
@@ -95,6 +113,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[4usize, 6usize, 7usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF7",
@@ -102,6 +122,8 @@ impl operands {
                 line: ::core::line!(),
                 live: &[],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[

@@ -32,6 +32,8 @@ impl shadowing {
                 line: 0,
                 live: &[0usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF",
@@ -39,6 +41,8 @@ impl shadowing {
                 line: ::core::line!(),
                 live: &[0usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF2",
@@ -46,6 +50,8 @@ impl shadowing {
                 line: ::core::line!(),
                 live: &[0usize, 1usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitFind",
@@ -53,6 +59,8 @@ impl shadowing {
                 line: ::core::line!(),
                 live: &[0usize, 2usize],
                 ends: true,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
             ::durable::StateNode {
                 name: "AwaitF3",
@@ -60,6 +68,8 @@ impl shadowing {
                 line: ::core::line!(),
                 live: &[0usize, 2usize],
                 ends: false,
+                within: ::core::option::Option::None,
+                branches: &[],
             },
         ],
         edges: &[

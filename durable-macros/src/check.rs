@@ -4,6 +4,7 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 use crate::diag::{Code, Diagnostics};
+use crate::lower::branches::parts;
 use crate::parse::FunctionItem;
 
 /// Most parameters that a call can carry.
@@ -125,14 +126,58 @@ pub(crate) fn free_function(item: &FunctionItem, what: &str, diag: &mut Diagnost
 /// What an orchestrator's body may not contain, apart from what is not deterministic.
 pub(crate) fn body(item: &FunctionItem, diag: &mut Diagnostics) {
     struct Rules<'d>(&'d mut Diagnostics);
+    impl Rules<'_> {
+        /// A place where an `async` block may stand.
+        fn branch(&mut self, branch: &syn::Expr) {
+            match branch {
+                syn::Expr::Async(block) => {
+                    self.refuse_hidden_returns(&block.block);
+                    self.visit_block(&block.block);
+                }
+                syn::Expr::Paren(inner) => self.branch(&inner.expr),
+                other => self.visit_expr(other),
+            }
+        }
+
+        /// A `return` inside of a macro would leave the orchestrator.
+        fn refuse_hidden_returns(&mut self, block: &syn::Block) {
+            struct Hidden<'d>(&'d mut Diagnostics);
+            impl<'ast> Visit<'ast> for Hidden<'_> {
+                fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+                    let name = mac.path.segments.last().map(|segment| segment.ident.to_string());
+                    if name.is_some_and(|name| ["bail", "ensure"].contains(&name.as_str())) {
+                        self.0.error(
+                            Code::AsyncBlock,
+                            &mac.path,
+                            "this macro returns from the function, which the compiler cannot turn \
+                             into leaving the `async` block: write `return Err(..)`",
+                        );
+                    }
+                }
+            }
+            Hidden(self.0).visit_block(block);
+        }
+    }
     impl<'ast> Visit<'ast> for Rules<'_> {
         fn visit_expr_async(&mut self, block: &'ast syn::ExprAsync) {
             self.0.error_at(
                 Code::AsyncBlock,
                 block.async_token.span(),
-                "an `async` block cannot be saved: await the durable calls here, or move other \
-                 async code into an `#[activity]`",
+                "an `async` block is not a value that can be saved: await it here, or make it a \
+                 branch of `join!`, `try_join!` or `select!`; for any number of branches start \
+                 sub-orchestrations",
             );
+        }
+        fn visit_expr_await(&mut self, awaited: &'ast syn::ExprAwait) {
+            self.branch(&awaited.base);
+        }
+        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+            // What cannot be parsed is an error that lowering reports.
+            for (handles, part) in parts(mac) {
+                // What is run is a branch; what handles its value is not.
+                let mut rules = Rules(&mut *self.0);
+                if handles.is_some() { rules.visit_expr(&part) } else { rules.branch(&part) }
+            }
         }
         fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
             if let Some(token) = &closure.asyncness {

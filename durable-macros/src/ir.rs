@@ -20,6 +20,18 @@ pub(crate) struct BlockId(pub(crate) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AwaitId(pub(crate) usize);
 
+/// Code that runs concurrently in branches, until they are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ForkId(pub(crate) usize);
+
+/// A way to make variables again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeriveId(pub(crate) usize);
+
+/// A branch of a fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BranchId(pub(crate) usize);
+
 /// A lexical scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ScopeId(pub(crate) usize);
@@ -29,6 +41,9 @@ pub(crate) struct ScopeId(pub(crate) usize);
 pub(crate) struct Body {
     pub(crate) vars: Vec<Var>,
     pub(crate) awaits: Vec<Await>,
+    pub(crate) forks: Vec<Fork>,
+    pub(crate) branches: Vec<Branch>,
+    pub(crate) derives: Vec<Derive>,
     /// In source order. The first is the start.
     pub(crate) blocks: Vec<Block>,
 }
@@ -43,8 +58,17 @@ pub(crate) struct Var {
     /// A literal that is borrowed for ever, such as a string: it is written again where it is
     /// needed, and never saved.
     pub(crate) literal: Option<syn::Lit>,
+    /// How it is borrowed again where it is needed, so that it is never saved.
+    pub(crate) derived: Option<DeriveId>,
     /// Made by the compiler, for a value that is needed later in the same expression.
     pub(crate) temporary: bool,
+}
+
+impl Var {
+    /// Whether the variable is made again where it is needed, and so never kept.
+    pub(crate) fn is_made_anew(&self) -> bool {
+        self.literal.is_some() || self.derived.is_some()
+    }
 }
 
 /// An await: where it is and what it waits for.
@@ -61,10 +85,42 @@ pub(crate) struct Await {
     pub(crate) resume: BlockId,
 }
 
+/// A place where control splits into branches, each with a position of its own.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    /// Names the state that waits for the branches.
+    pub(crate) site: AwaitId,
+    pub(crate) branches: Vec<BranchId>,
+    /// Goes on when every branch has ended.
+    pub(crate) joined: BlockId,
+}
+
+/// How variables that borrow are made again: `let pat = again else ..`.
+#[derive(Debug)]
+pub(crate) struct Derive {
+    pub(crate) pat: syn::Pat,
+    pub(crate) again: syn::Expr,
+    /// The variables that it needs.
+    pub(crate) uses: BTreeSet<VarId>,
+}
+
+/// A branch of a [`Fork`].
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) fork: ForkId,
+    /// The branch in which the fork itself is.
+    pub(crate) outer: Option<BranchId>,
+    pub(crate) start: BlockId,
+    /// Holds its value while other branches go on.
+    pub(crate) result: Option<VarId>,
+}
+
 /// Code that begins where an instance is resumed, or where such code meets other code.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) kind: BlockKind,
+    /// The branch in which it runs.
+    pub(crate) branch: Option<BranchId>,
     /// The scopes that are open where it begins, outermost first.
     pub(crate) scopes: Vec<Scope>,
     pub(crate) code: Seq,
@@ -81,6 +137,10 @@ pub(crate) enum BlockKind {
     },
     /// Code that can be reached from more than one place.
     Join,
+    /// The beginning of a branch.
+    Branch,
+    /// Goes on when every branch of a fork has ended.
+    Joined(ForkId),
 }
 
 /// An open scope and the variables bound in it so far, in order.
@@ -150,9 +210,22 @@ pub(crate) struct Arm {
 /// How control leaves a sequence.
 #[derive(Debug)]
 pub(crate) enum Exit {
-    Suspend { site: AwaitId, call: Fragment },
+    Suspend {
+        site: AwaitId,
+        call: Fragment,
+    },
     Goto(BlockId),
     Return(Fragment),
+    /// Begins the branches; one whose condition is false ends at once.
+    Fork {
+        fork: ForkId,
+        enabled: Vec<Option<Fragment>>,
+    },
+    /// Ends a branch. One that decides the fork cancels the others and goes on there.
+    EndBranch {
+        branch: BranchId,
+        decides: Option<BlockId>,
+    },
 }
 
 /// Code of the user's that does not suspend, with what later passes must know about it.
@@ -200,6 +273,31 @@ impl Body {
         &self.blocks[id.0]
     }
 
+    pub(crate) fn branch(&self, id: BranchId) -> &Branch {
+        &self.branches[id.0]
+    }
+
+    pub(crate) fn fork(&self, id: ForkId) -> &Fork {
+        &self.forks[id.0]
+    }
+
+    /// The fork that this await names, if it is one.
+    pub(crate) fn fork_of(&self, site: AwaitId) -> Option<&Fork> {
+        self.forks.iter().find(|fork| fork.site == site)
+    }
+
+    /// Whether code of `branch` runs inside of `outer`, or is it.
+    pub(crate) fn is_within(&self, branch: Option<BranchId>, outer: BranchId) -> bool {
+        let mut at = branch;
+        while let Some(branch) = at {
+            if branch == outer {
+                return true;
+            }
+            at = self.branch(branch).outer;
+        }
+        false
+    }
+
     pub(crate) fn block_ids(&self) -> impl DoubleEndedIterator<Item = BlockId> + use<> {
         (0..self.blocks.len()).map(BlockId)
     }
@@ -242,7 +340,11 @@ pub(crate) fn fragments(node: &Node) -> Vec<&Fragment> {
         Node::Match { scrutinee, arms } => {
             std::iter::once(scrutinee).chain(arms.iter().filter_map(|a| a.guard.as_ref())).collect()
         }
-        Node::Declare { .. } | Node::Begin(_) | Node::End(_) | Node::Exit(Exit::Goto(_)) => vec![],
+        Node::Exit(Exit::Fork { enabled, .. }) => enabled.iter().flatten().collect(),
+        Node::Declare { .. }
+        | Node::Begin(_)
+        | Node::End(_)
+        | Node::Exit(Exit::Goto(_) | Exit::EndBranch { .. }) => vec![],
     }
 }
 
@@ -255,13 +357,16 @@ impl fmt::Display for Body {
             let kind = match block.kind {
                 BlockKind::Start => "start".to_owned(),
                 BlockKind::Join => "join".to_owned(),
+                BlockKind::Branch => "branch".to_owned(),
+                BlockKind::Joined(fork) => format!("joined f{}", fork.0),
                 BlockKind::Resume { site, result } => {
                     format!("{} = resume a{}", self.name(result), site.0)
                 }
             };
             let scopes: Vec<String> =
                 block.scopes.iter().map(|scope| format!("s{}", scope.id.0)).collect();
-            writeln!(f, "b{}: {kind}, in {}", id.0, scopes.join(" "))?;
+            let branch = block.branch.map_or_else(String::new, |b| format!(", branch {}", b.0));
+            writeln!(f, "b{}: {kind}, in {}{branch}", id.0, scopes.join(" "))?;
             let mut out = String::new();
             self.print_seq(&block.code, 1, &mut out);
             f.write_str(&out)?;
@@ -330,6 +435,22 @@ impl Body {
             Node::Exit(Exit::Goto(target)) => writeln!(out, "{pad}goto b{}", target.0),
             Node::Exit(Exit::Return(value)) => {
                 writeln!(out, "{pad}return {}", self.fragment(value))
+            }
+            Node::Exit(Exit::Fork { fork, enabled }) => {
+                let _ = writeln!(out, "{pad}fork f{}", fork.0);
+                for (branch, condition) in self.fork(*fork).branches.iter().zip(enabled) {
+                    let start = self.branch(*branch).start.0;
+                    let _ = write!(out, "{pad}    branch {} at b{start}", branch.0);
+                    if let Some(condition) = condition {
+                        let _ = write!(out, " if {}", self.fragment(condition));
+                    }
+                    out.push('\n');
+                }
+                Ok(())
+            }
+            Node::Exit(Exit::EndBranch { branch, decides }) => {
+                let decides = decides.map_or_else(String::new, |b| format!(", deciding b{}", b.0));
+                writeln!(out, "{pad}end branch {}{decides}", branch.0)
             }
         };
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::ir::{AwaitId, BlockId, BlockKind, Body, Exit, VarId, fragments, walk};
+use crate::ir::{AwaitId, BlockId, BlockKind, Body, Exit, Node, VarId, fragments, walk};
 use crate::liveness::Liveness;
 
 /// Where everything is kept, and what it is called.
@@ -79,12 +79,16 @@ impl Layout {
         let mut crossing = BTreeSet::new();
         for id in body.block_ids() {
             // A literal is written again where it is needed.
-            let saved = liveness.live_in(id).iter().filter(|v| body.var(**v).literal.is_none());
+            let kept = |var: &&VarId| !body.var(**var).is_made_anew();
+            let saved = liveness.live_in(id).iter().filter(kept);
             crossing.extend(saved);
-            if let BlockKind::Resume { site, .. } = body.block(id).kind {
-                for var in liveness.live_in(id) {
-                    first_await.entry(*var).or_insert(site);
-                }
+            let site = match body.block(id).kind {
+                BlockKind::Resume { site, .. } => site,
+                BlockKind::Joined(fork) => body.fork(fork).site,
+                BlockKind::Start | BlockKind::Join | BlockKind::Branch => continue,
+            };
+            for var in liveness.live_in(id) {
+                first_await.entry(*var).or_insert(site);
             }
         }
         let mut taken: HashMap<String, usize> = HashMap::new();
@@ -112,6 +116,11 @@ impl Layout {
                 }
                 let ways = ways_out(body, block);
                 open.extend(ways.jumps);
+                if let BlockKind::Joined(fork) = body.block(block).kind {
+                    // While it waits for its branches, these go through states of their own.
+                    let branches = &body.fork(fork).branches;
+                    open.extend(branches.iter().map(|branch| body.branch(*branch).start));
+                }
                 if ways.ends {
                     self.ends.insert(index);
                 }
@@ -139,11 +148,17 @@ fn ways_out(body: &Body, block: BlockId) -> Ways {
             ways.ends |= fragment.returns;
         }
         match node {
-            crate::ir::Node::Exit(Exit::Goto(target)) => ways.jumps.push(*target),
-            crate::ir::Node::Exit(Exit::Suspend { site, .. }) => {
+            Node::Exit(Exit::Goto(target) | Exit::EndBranch { decides: Some(target), .. }) => {
+                ways.jumps.push(*target);
+            }
+            Node::Exit(Exit::Suspend { site, .. }) => {
                 ways.suspends.push(body.awaits[site.0].resume);
             }
-            crate::ir::Node::Exit(Exit::Return(_)) => ways.ends = true,
+            Node::Exit(Exit::Fork { fork, .. }) => ways.suspends.push(body.fork(*fork).joined),
+            Node::Exit(Exit::EndBranch { branch, decides: None }) => {
+                ways.suspends.push(body.fork(body.branch(*branch).fork).joined);
+            }
+            Node::Exit(Exit::Return(_)) => ways.ends = true,
             _ => {}
         }
     });
@@ -171,8 +186,13 @@ fn saved_name(body: &Body, var: VarId, taken: &mut HashMap<String, usize>) -> St
 fn state_names(body: &Body) -> Vec<State> {
     let mut taken: BTreeSet<String> = body.awaits.iter().filter_map(|a| a.pinned.clone()).collect();
     taken.insert("Start".to_owned());
-    let mut joins = 0;
+    let (mut joins, mut branches) = (0, 0);
     let mut names = Vec::new();
+    let mut awaiting = |site: AwaitId| {
+        let site = &body.awaits[site.0];
+        let pinned = site.pinned.clone();
+        pinned.unwrap_or_else(|| free_name(&format!("Await{}", site.subject), &mut taken))
+    };
     for id in body.block_ids() {
         let (name, saved) = match body.block(id).kind {
             BlockKind::Start => ("Start".to_owned(), true),
@@ -180,14 +200,12 @@ fn state_names(body: &Body) -> Vec<State> {
                 joins += 1;
                 (format!("__Join{joins}"), false)
             }
-            BlockKind::Resume { site, .. } => {
-                let site = &body.awaits[site.0];
-                let name = site
-                    .pinned
-                    .clone()
-                    .unwrap_or_else(|| free_name(&format!("Await{}", site.subject), &mut taken));
-                (name, true)
+            BlockKind::Branch => {
+                branches += 1;
+                (format!("__Branch{branches}"), false)
             }
+            BlockKind::Resume { site, .. } => (awaiting(site), true),
+            BlockKind::Joined(fork) => (awaiting(body.fork(fork).site), true),
         };
         names.push(State { name, saved });
     }

@@ -3,12 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::ir::{BlockId, BlockKind, Body, Exit, Fragment, Node, Seq, VarId};
+use crate::ir::{BlockId, BlockKind, Body, BranchId, Exit, ForkId, Fragment, Node, Seq, VarId};
 
 /// The variables alive where each block begins.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     live_in: Vec<BTreeSet<VarId>>,
+}
+
+/// A way from one block to others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way {
+    Goto(BlockId),
+    Fork(ForkId),
+    EndBranch { branch: BranchId, decides: Option<BlockId> },
 }
 
 impl Liveness {
@@ -27,6 +35,53 @@ impl Liveness {
             }
         }
         liveness
+    }
+
+    /// What is alive on the way out of a block. Where branches begin or end this is what follows
+    /// in the same branch: see [`Liveness::beside`] for the others.
+    pub(crate) fn on_way(&self, body: &Body, way: Way) -> BTreeSet<VarId> {
+        match way {
+            Way::Goto(target) | Way::EndBranch { decides: Some(target), .. } => {
+                self.live_in(target).clone()
+            }
+            Way::Fork(fork) => {
+                let starts = body.fork(fork).branches.iter().map(|b| body.branch(*b).start);
+                starts.flat_map(|start| self.live_in(start)).copied().collect()
+            }
+            Way::EndBranch { branch, decides: None } => {
+                let fork = body.fork(body.branch(branch).fork);
+                let mut live = self.live_in(fork.joined).clone();
+                for other in fork.branches.iter().filter(|other| **other != branch) {
+                    if let Some(result) = body.branch(*other).result {
+                        live.remove(&result);
+                    }
+                }
+                live
+            }
+        }
+    }
+
+    /// What the branches beside `branch`, and beside those around it, may need.
+    pub(crate) fn beside(&self, body: &Body, branch: Option<BranchId>) -> BTreeSet<VarId> {
+        let mut needed = BTreeSet::new();
+        let mut at = branch;
+        while let Some(branch) = at {
+            let others = &body.fork(body.branch(branch).fork).branches;
+            for other in others.iter().filter(|other| **other != branch) {
+                needed.extend(self.live_in(body.branch(*other).start));
+            }
+            at = body.branch(branch).outer;
+        }
+        needed
+    }
+
+    /// What a fork has alive in any of its branches.
+    pub(crate) fn in_branches(&self, body: &Body, fork: ForkId) -> BTreeSet<VarId> {
+        let inside = |id: &BlockId| {
+            let branch = body.block(*id).branch;
+            body.fork(fork).branches.iter().any(|outer| body.is_within(branch, *outer))
+        };
+        body.block_ids().filter(inside).flat_map(|id| self.live_in(id)).copied().collect()
     }
 
     /// What is alive where the block begins.
@@ -92,7 +147,15 @@ impl Liveness {
 
     fn before_exit(&self, body: &Body, exit: &Exit) -> BTreeSet<VarId> {
         match exit {
-            Exit::Goto(target) => self.live_in(*target).clone(),
+            Exit::Goto(target) => self.on_way(body, Way::Goto(*target)),
+            Exit::EndBranch { branch, decides } => {
+                self.on_way(body, Way::EndBranch { branch: *branch, decides: *decides })
+            }
+            Exit::Fork { fork, enabled } => {
+                let mut live = self.on_way(body, Way::Fork(*fork));
+                enabled.iter().flatten().rev().for_each(|c| self.fragment(c, &mut live));
+                live
+            }
             Exit::Suspend { site, call } => {
                 let mut live = self.live_in(body.awaits[site.0].resume).clone();
                 self.fragment(call, &mut live);

@@ -2,15 +2,20 @@
 //! evaluation order; code that does not suspend is copied. Knows syn and the IR, not what later
 //! passes make of it.
 
+mod borrow;
+pub(crate) mod branches;
 mod control;
+mod desugar;
 mod expr;
 mod flow;
+mod fork;
+mod macros;
 mod names;
 mod number;
 mod operands;
 mod place;
 pub(crate) mod scope;
-mod suspend;
+pub(crate) mod suspend;
 
 use std::collections::HashMap;
 
@@ -19,12 +24,13 @@ use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 
 use self::flow::Flow;
+use self::fork::AsyncExit;
 use self::scope::{JumpMarks, JumpTarget, bindings, resolve};
-pub(crate) use self::suspend::suspends;
+use self::suspend::suspends;
 use crate::diag::{Code, Diagnostics};
 use crate::ir::{
-    Await, AwaitId, Block, BlockId, BlockKind, Body, Exit, Fragment, FragmentCode, Let, Node,
-    Scope, ScopeId, Seq, Var, VarId,
+    Await, AwaitId, Block, BlockId, BlockKind, Body, BranchId, Exit, Fragment, FragmentCode, Let,
+    Node, Scope, ScopeId, Seq, Var, VarId,
 };
 
 /// A parameter.
@@ -121,6 +127,10 @@ struct Lowering<'d> {
     order: Vec<BlockId>,
     /// A state name given to the next await.
     pinned: Option<String>,
+    /// The branch under construction.
+    current_branch: Option<BranchId>,
+    /// The `async` blocks under construction, innermost last.
+    async_exits: Vec<AsyncExit>,
 }
 
 impl<'d> Lowering<'d> {
@@ -140,6 +150,8 @@ impl<'d> Lowering<'d> {
             finished: HashMap::new(),
             order: Vec::new(),
             pinned: None,
+            current_branch: None,
+            async_exits: Vec::new(),
         }
     }
 
@@ -171,13 +183,20 @@ impl<'d> Lowering<'d> {
 
     fn new_block(&mut self, kind: BlockKind) -> BlockId {
         let id = BlockId(self.body.blocks.len());
-        self.body.blocks.push(Block { kind, scopes: self.scopes.clone(), code: Vec::new() });
+        let branch = self.current_branch;
+        self.body.blocks.push(Block {
+            kind,
+            branch,
+            scopes: self.scopes.clone(),
+            code: Vec::new(),
+        });
         id
     }
 
     /// Goes on in `block`, whose scopes are those that are open now.
     fn enter(&mut self, block: BlockId) {
         self.body.blocks[block.0].scopes.clone_from(&self.scopes);
+        self.body.blocks[block.0].branch = self.current_branch;
         let position = self.new_seq();
         self.owners.insert(position.id, block);
         self.order.push(block);
@@ -284,7 +303,8 @@ impl<'d> Lowering<'d> {
 
     fn bind_var(&mut self, ident: Ident, mutable: bool, temporary: bool) -> VarId {
         let id = VarId(self.body.vars.len());
-        self.body.vars.push(Var { ident, mutable, ty: None, literal: None, temporary });
+        let var = Var { ident, mutable, ty: None, literal: None, derived: None, temporary };
+        self.body.vars.push(var);
         if let Some(scope) = self.scopes.last_mut() {
             scope.vars.push(id);
         }
@@ -340,7 +360,8 @@ impl<'d> Lowering<'d> {
     }
 
     fn fragment(&mut self, mut code: FragmentCode) -> Fragment {
-        let mut marks = JumpMarks::new(&self.targets, &mut self.next_mark);
+        let async_exit = self.async_exits.last().map(|exit| (exit.exit, &exit.ident));
+        let mut marks = JumpMarks::new(&self.targets, async_exit, &mut self.next_mark);
         match &mut code {
             FragmentCode::Expr(expr) => marks.visit_expr_mut(expr),
             FragmentCode::Stmt(stmt) => marks.visit_stmt_mut(stmt),
@@ -353,10 +374,17 @@ impl<'d> Lowering<'d> {
             FragmentCode::Stmt(stmt) => flow.visit_stmt(stmt),
         }
         let defines = flow.defines();
-        let Flow { uses, assigns, returns, mut at_jumps, .. } = flow;
+        let Flow { mut uses, assigns, returns, mut at_jumps, .. } = flow;
+        let derives: Vec<_> = uses.iter().filter_map(|var| self.body.var(*var).derived).collect();
+        for derive in derives {
+            uses.extend(&self.body.derives[derive.0].uses);
+        }
         for jump in &mut jumps {
             // A jump that is not reached by any way needs nothing.
             jump.defines = at_jumps.remove(&jump.mark.to_string()).unwrap_or_default();
+        }
+        if let Some(exit) = self.async_exits.last_mut() {
+            exit.used |= jumps.iter().any(|jump| jump.target == exit.exit);
         }
         Fragment { code, uses, assigns, defines, jumps, returns }
     }
@@ -370,16 +398,13 @@ impl<'d> Lowering<'d> {
             syn::Stmt::Item(item) => Some(item.clone()),
             _ => None,
         }));
-        let tail = match stmts.last() {
-            Some(syn::Stmt::Expr(expr, None)) => Some(expr),
-            _ => None,
-        };
+        let tail = tail(stmts);
         let count = stmts.len() - usize::from(tail.is_some());
         for stmt in &stmts[..count] {
             self.stmt(stmt);
         }
         match (tail, dest) {
-            (Some(tail), dest) => self.expr_into(tail.clone(), *dest),
+            (Some(tail), dest) => self.expr_into(tail, *dest),
             (None, Dest::Var(var)) => self.assign_unit(*var),
             (None, Dest::Return) if self.is_reachable() => {
                 // The last statement may be one that never ends, such as a macro that panics; its
@@ -511,6 +536,12 @@ impl<'d> Lowering<'d> {
         for site in &mut self.body.awaits {
             renumber(&mut site.resume);
         }
+        for fork in &mut self.body.forks {
+            renumber(&mut fork.joined);
+        }
+        for branch in &mut self.body.branches {
+            renumber(&mut branch.start);
+        }
         Lowered { body: self.body, items: self.items, params }
     }
 
@@ -525,6 +556,19 @@ impl<'d> Lowering<'d> {
             resume: BlockId(0),
         });
         id
+    }
+}
+
+/// The expression that gives a block its value.
+fn tail(stmts: &[syn::Stmt]) -> Option<syn::Expr> {
+    match stmts.last()? {
+        syn::Stmt::Expr(expr, None) => Some(expr.clone()),
+        // With braces a macro at the end reads as a statement.
+        syn::Stmt::Macro(syn::StmtMacro { attrs, mac, semi_token: None }) => {
+            let mac = syn::Expr::Macro(syn::ExprMacro { attrs: attrs.clone(), mac: mac.clone() });
+            suspends(&mac).then_some(mac)
+        }
+        _ => None,
     }
 }
 

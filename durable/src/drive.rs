@@ -130,6 +130,11 @@ impl Drive {
         self.turn(vec![Inbound::Message(Body::Timer { task: TaskId(task) })])
     }
 
+    /// An event comes from outside.
+    pub fn raise(&mut self, name: &str, value: Json) -> Result<(), DriveError> {
+        self.turn(vec![Inbound::Message(Body::Event { name: name.to_owned(), value })])
+    }
+
     /// How the orchestration ended, if it did.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()

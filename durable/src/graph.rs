@@ -30,6 +30,12 @@ pub struct StateNode {
     pub live: &'static [usize],
     /// Whether the orchestration can end from here without another wait.
     pub ends: bool,
+    /// The state that waits for the branch in which this one is, as an index into
+    /// [`StateGraph::states`], and the number of the branch.
+    pub within: Option<(usize, usize)>,
+    /// For a state that waits for branches: the variable that keeps the value of each after its
+    /// end, as an index into [`StateGraph::variables`], if it has one.
+    pub branches: &'static [Option<usize>],
 }
 
 impl StateGraph {
@@ -91,6 +97,9 @@ impl fmt::Display for StateGraph {
             }
             if state.ends {
                 writeln!(f, "    -> end")?;
+            }
+            if let Some((joined, branch)) = state.within {
+                writeln!(f, "    in branch {} of {}", branch + 1, self.states[joined].name)?;
             }
         }
         Ok(())

@@ -82,6 +82,8 @@ pub enum Event {
     TimerCreated { task: TaskId, due: Timestamp },
     /// A timer fired.
     TimerFired { task: TaskId },
+    /// An activity lost a race: it was told so, and its result is not wanted.
+    ActivityCancelled { task: TaskId },
     /// A timer was cancelled before it fired.
     TimerCancelled { task: TaskId },
     /// An event came from outside.

@@ -148,6 +148,108 @@ pub fn iterate<C: SuspendingIter>(collection: C) -> C::Rest {
     collection.into_rest()
 }
 
+// --- borrowed items -----------------------------------------------------------------------------
+
+/// What a `for` loop with an await in its body may borrow its items from: the position is saved,
+/// and the items are borrowed again in the same order.
+#[diagnostic::on_unimplemented(
+    message = "a `for` loop with an await in its body cannot iterate over `{Self}`",
+    label = "after a wait the items must be found again by their position",
+    note = "iterate over a slice or an ordered collection, or collect the items into a `Vec` first",
+    note = "`HashMap` and `HashSet` have no deterministic order: use `BTreeMap` or `BTreeSet`"
+)]
+pub trait ReborrowIter: Iterator {}
+
+macro_rules! reborrow {
+    ($([$($generics:tt)*] $iter:ty;)*) => {
+        $(impl<$($generics)*> ReborrowIter for $iter {})*
+    };
+}
+
+reborrow! {
+    ['a, T] std::slice::Iter<'a, T>;
+    ['a, T] std::slice::IterMut<'a, T>;
+    ['a, T] std::slice::Chunks<'a, T>;
+    ['a, T] std::slice::ChunksMut<'a, T>;
+    ['a, T] std::slice::ChunksExact<'a, T>;
+    ['a, T] std::slice::RChunks<'a, T>;
+    ['a, T] std::slice::Windows<'a, T>;
+    ['a, T] std::collections::vec_deque::Iter<'a, T>;
+    ['a, T] std::collections::vec_deque::IterMut<'a, T>;
+    ['a, T] std::collections::linked_list::Iter<'a, T>;
+    ['a, T] std::collections::linked_list::IterMut<'a, T>;
+    ['a, K, V] std::collections::btree_map::Iter<'a, K, V>;
+    ['a, K, V] std::collections::btree_map::IterMut<'a, K, V>;
+    ['a, K, V] std::collections::btree_map::Keys<'a, K, V>;
+    ['a, K, V] std::collections::btree_map::Values<'a, K, V>;
+    ['a, K, V] std::collections::btree_map::ValuesMut<'a, K, V>;
+    ['a, K, V] std::collections::btree_map::Range<'a, K, V>;
+    ['a, T] std::collections::btree_set::Iter<'a, T>;
+    ['a, T] std::collections::btree_set::Range<'a, T>;
+    ['a, T] std::option::Iter<'a, T>;
+    ['a, T] std::option::IterMut<'a, T>;
+    ['a, T] std::result::Iter<'a, T>;
+    ['a] std::str::Chars<'a>;
+    ['a] std::str::CharIndices<'a>;
+    ['a] std::str::Bytes<'a>;
+    ['a] std::str::Lines<'a>;
+    ['a] std::str::SplitWhitespace<'a>;
+    ['a] std::str::SplitAsciiWhitespace<'a>;
+    ['a] std::str::Split<'a, char>;
+    ['a, 'b] std::str::Split<'a, &'b str>;
+    ['a, 'b] std::str::Split<'a, &'b String>;
+    ['a] std::str::SplitTerminator<'a, char>;
+    ['a] std::str::SplitN<'a, char>;
+    // Of literals, and of items that are cloned in every round.
+    [T, const N: usize] std::array::IntoIter<T, N>;
+    [T] std::vec::IntoIter<T>;
+    [I: ReborrowIter] std::iter::Enumerate<I>;
+    [I: ReborrowIter + DoubleEndedIterator] std::iter::Rev<I>;
+    [I: ReborrowIter] std::iter::Skip<I>;
+    [I: ReborrowIter] std::iter::Take<I>;
+    [I: ReborrowIter] std::iter::StepBy<I>;
+    [I: ReborrowIter] std::iter::Peekable<I>;
+    [I: ReborrowIter, J: ReborrowIter] std::iter::Zip<I, J>;
+    [I: ReborrowIter, J: ReborrowIter<Item = I::Item>] std::iter::Chain<I, J>;
+    ['a, T: Clone + 'a, I: ReborrowIter<Item = &'a T>] std::iter::Cloned<I>;
+    ['a, T: Copy + 'a, I: ReborrowIter<Item = &'a T>] std::iter::Copied<I>;
+    // The compiler refuses closures that visibly change something.
+    [B, I: ReborrowIter, F: FnMut(I::Item) -> B] std::iter::Map<I, F>;
+    [I: ReborrowIter, F: FnMut(&I::Item) -> bool] std::iter::Filter<I, F>;
+    [B, I: ReborrowIter, F: FnMut(I::Item) -> Option<B>] std::iter::FilterMap<I, F>;
+    [I: ReborrowIter, F: FnMut(&I::Item) -> bool] std::iter::SkipWhile<I, F>;
+    [I: ReborrowIter, F: FnMut(&I::Item) -> bool] std::iter::TakeWhile<I, F>;
+}
+
+/// The item at `position`, if there are as many.
+#[doc(hidden)]
+pub fn item_at<C>(items: C, position: usize) -> Option<C::Item>
+where
+    C: IntoIterator,
+    C::IntoIter: ReborrowIter,
+{
+    items.into_iter().nth(position)
+}
+
+/// The item before `next`, which the current round of a loop is about.
+#[doc(hidden)]
+pub fn item_again<C>(items: C, next: usize) -> Option<C::Item>
+where
+    C: IntoIterator,
+    C::IntoIter: ReborrowIter,
+{
+    item_at(items, next.checked_sub(1)?)
+}
+
+/// The item of the current round is not there any more.
+///
+/// # Panics
+/// Always.
+#[doc(hidden)]
+pub fn item_gone() -> ! {
+    panic!("the items of a `for` loop have changed while its body waited")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,7 +86,7 @@ pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
-pub use iterate::SuspendingIter;
+pub use iterate::{ReborrowIter, SuspendingIter};
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use task::{
@@ -121,11 +121,39 @@ macro_rules! try_join {
     };
 }
 
+/// Waits for the first of several durable operations, and runs what belongs to it.
+///
+/// Reads as tokio's: `pattern = operation, if condition => handler`, and at the end perhaps
+/// `else => handler`. An operation is a call, a timer, an event, a task or an `async` block.
+/// Operations that lose are cancelled: a timer is removed, an event wait given up, a running
+/// activity gets its cancellation signal; a sub-orchestration goes on by itself. A `&mut task`
+/// stays the program's and is not cancelled. Of operations that are ready at once the first wins.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use durable::prelude::*;
+/// #[orchestrator]
+/// async fn approved(ctx: &OrchestrationContext) -> Result<bool, TaskError> {
+///     select! {
+///         answer = ctx.wait_for_event::<bool>("Approval") => answer,
+///         _ = ctx.sleep(Duration::from_secs(72 * 3600)) => Ok(false),
+///     }
+/// }
+/// ```
+///
+/// Works inside an orchestrator only, where the compiler knows it by its name.
+#[macro_export]
+macro_rules! select {
+    ($($branches:tt)*) => {
+        ::core::compile_error!("`select!` works inside an `#[orchestrator]` only")
+    };
+}
+
 /// Everything that programs usually name.
 pub mod prelude {
     pub use crate::{
         ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
-        activity, entity, join, join_all, orchestrator, try_join, try_join_all,
+        activity, entity, join, join_all, orchestrator, select, try_join, try_join_all,
     };
 }
 
@@ -144,13 +172,14 @@ pub mod __private {
     pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
     pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;
-    pub use crate::iterate::iterate;
+    pub use crate::iterate::{item_again, item_at, item_gone, iterate};
     pub use crate::json::Json;
     pub use crate::program::{
-        Activity, ActivityFuture, Cursor, Function, FunctionKind, Link, Machine, NotResult,
-        OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe, SavedMachine, Slots,
-        States, decode_args, describe, done, encode_output, failed, fell_through, finish_result,
-        program_option, program_plain, program_result, suspended, take,
+        Activity, ActivityFuture, Cursor, FromResidual, Function, FunctionKind, Link, Machine,
+        NotResult, OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe,
+        SavedMachine, Slots, States, Try, decode_args, describe, done, encode_output, failed,
+        fell_through, finish_result, no_branch_left, program_option, program_plain, program_result,
+        suspended, take,
     };
     pub use crate::registry::ActivityRegistrar;
     pub use crate::task::{Join, TryJoin};

@@ -1,6 +1,7 @@
 //! What the macros implement: functions, orchestrations as state machines, activities. Generated
 //! code names the items of this file through `durable::__private`; people see only the traits.
 
+mod cursor;
 mod machine;
 
 use std::fmt;
@@ -10,12 +11,15 @@ use std::pin::Pin;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::cursor::SavedPosition;
+#[doc(hidden)]
+pub use self::cursor::{Cursor, Link};
 pub(crate) use self::machine::Incompatible;
 #[doc(hidden)]
 pub use self::machine::{
-    Cursor, Link, Machine, OptionType, Program, Progress, ResultType, SavedMachine, Slots, States,
-    done, encode_output, finish_result, program_option, program_plain, program_result, suspended,
-    take,
+    FromResidual, Machine, OptionType, Program, Progress, ResultType, SavedMachine, Slots, States,
+    Try, done, encode_output, finish_result, no_branch_left, program_option, program_plain,
+    program_result, suspended, take,
 };
 use crate::context::ActivityContext;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};

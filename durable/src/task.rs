@@ -34,45 +34,82 @@ pub enum Waiting {
         /// The parts.
         all_ok: Vec<Waiting>,
     },
+    /// The first of these.
+    Any {
+        /// The parts.
+        any: Vec<Waiting>,
+    },
+    /// One task that the program still holds, whatever comes of this wait.
+    Held {
+        /// The task.
+        held: TaskId,
+    },
 }
 
 impl Waiting {
     /// Whether enough has arrived for the program to go on.
     pub(crate) fn is_ready(&self, core: &Core) -> bool {
         match self {
-            Self::Task(task) => core.outcome(*task).is_some(),
+            Self::Task(task) | Self::Held { held: task } => core.is_settled(*task),
             Self::All { all } => all.iter().all(|part| part.is_ready(core)),
             Self::AllOk { all_ok } => {
                 all_ok.iter().any(|part| part.has_failed(core))
                     || all_ok.iter().all(|part| part.is_ready(core))
             }
+            Self::Any { any } => any.iter().any(|part| part.is_ready(core)),
         }
     }
 
     fn has_failed(&self, core: &Core) -> bool {
         match self {
-            Self::Task(task) => core.outcome(*task).is_some_and(Result::is_err),
-            Self::All { .. } => false,
+            Self::Task(task) | Self::Held { held: task } => {
+                core.outcome(*task).is_some_and(Result::is_err)
+            }
             Self::AllOk { all_ok } => all_ok.iter().any(|part| part.has_failed(core)),
+            Self::All { .. } | Self::Any { .. } => false,
         }
     }
 
     /// Calls `f` with each task in it.
     pub fn for_each_task(&self, f: &mut impl FnMut(TaskId)) {
         match self {
-            Self::Task(task) => f(*task),
-            Self::All { all: parts } | Self::AllOk { all_ok: parts } => {
-                for part in parts {
-                    part.for_each_task(f);
-                }
-            }
+            Self::Task(task) | Self::Held { held: task } => f(*task),
+            _ => self.parts().iter().for_each(|part| part.for_each_task(f)),
+        }
+    }
+
+    /// The task, if it is one.
+    pub(crate) fn as_task(&self) -> Option<TaskId> {
+        match self {
+            Self::Task(task) | Self::Held { held: task } => Some(*task),
+            _ => None,
+        }
+    }
+
+    /// It has lost a race: what the program does not hold any more is cancelled.
+    pub(crate) fn cancel(&self, core: &mut Core) {
+        match self {
+            Self::Task(task) => core.cancel(*task),
+            Self::Held { .. } => {}
+            _ => self.parts().iter().for_each(|part| part.cancel(core)),
+        }
+    }
+
+    /// It is not looked at any more: what the program does not hold is dropped.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        match self {
+            Self::Task(task) => core.abandon(*task),
+            Self::Held { .. } => {}
+            _ => self.parts().iter().for_each(|part| part.abandon(core)),
         }
     }
 
     fn parts(&self) -> &[Waiting] {
         match self {
-            Self::Task(_) => &[],
-            Self::All { all: parts } | Self::AllOk { all_ok: parts } => parts,
+            Self::Task(_) | Self::Held { .. } => &[],
+            Self::All { all: parts } | Self::AllOk { all_ok: parts } | Self::Any { any: parts } => {
+                parts
+            }
         }
     }
 }
@@ -123,9 +160,12 @@ pub struct TaskResult<T>(PhantomData<fn() -> T>);
 impl<T: DeserializeOwned> Pending for TaskResult<T> {
     type Output = Result<T, TaskError>;
     fn take(waiting: &Waiting) -> Self::Output {
-        let Waiting::Task(task) = waiting else { return Err(mismatch()) };
-        let Some((kind, outcome)) = scope::with(|core| core.take(*task)) else {
-            return Err(mismatch());
+        let Some(task) = waiting.as_task() else { return Err(mismatch()) };
+        let Some((kind, outcome)) = scope::with(|core| core.take(task)) else {
+            return Err(match waiting {
+                Waiting::Held { .. } => taken_before(),
+                _ => mismatch(),
+            });
         };
         let name = task_name(kind);
         match outcome {
@@ -150,6 +190,12 @@ fn task_name(kind: TaskKind) -> String {
 fn mismatch() -> TaskError {
     let failure = Failure::new("Mismatch", "the saved state does not fit what is awaited here");
     TaskError::new(TaskErrorKind::Payload, "await", failure)
+}
+
+/// A task was awaited through a reference, and is awaited again.
+fn taken_before() -> TaskError {
+    let failure = Failure::new("TakenBefore", "this task has given its result before");
+    TaskError::new(TaskErrorKind::Refused, "task", failure)
 }
 
 fn encode_failure(error: crate::codec::EncodeError) -> TaskFailure {
@@ -302,5 +348,15 @@ impl<T: DeserializeOwned> Durable for Task<T> {
         // The wait holds the task from here on.
         std::mem::forget(self);
         Waiting::Task(id)
+    }
+}
+
+/// Waits for a task that stays the program's: if the wait loses a race, the task goes on.
+impl<T: DeserializeOwned> Durable for &mut Task<T> {
+    type Pending = TaskResult<T>;
+    type Output = Result<T, TaskError>;
+
+    fn begin(self) -> Waiting {
+        Waiting::Held { held: self.id }
     }
 }

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::step::{Machine, field, own};
 use super::{call_items, describe, function_impl};
-use crate::ir::{BlockKind, Body, VarId};
+use crate::ir::{AwaitId, BlockId, BlockKind, Body, VarId};
 use crate::layout::{Layout, Place};
 use crate::liveness::Liveness;
 use crate::parse::{FunctionItem, ReturnKind};
@@ -278,18 +278,25 @@ fn graph(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             .iter()
             .enumerate()
             .filter(|(_, var)| liveness.live_in(block).contains(*var))
+            .filter(|(_, var)| !results(body, block).contains(&Some(**var)))
             .map(|(position, _)| position);
-        let (awaits, line) = match body.block(block).kind {
-            BlockKind::Resume { site, .. } => {
+        let (awaits, line) = match await_of(body, block) {
+            Some(site) => {
                 let site = &body.awaits[site.0];
                 (site.text.as_str(), quote_spanned!(site.span=> ::core::line!()))
             }
-            BlockKind::Start | BlockKind::Join => ("", quote!(0)),
+            None => ("", quote!(0)),
         };
         let ends = layout.ends.contains(&index);
+        let within = within(compiled, block);
+        let branches = results(body, block).into_iter().map(|result| {
+            let position = positions.iter().position(|var| Some(*var) == result);
+            option(position.map(|position| quote!(#position)))
+        });
         quote! {
             ::durable::StateNode {
                 name: #name, awaits: #awaits, line: #line, live: &[#(#live),*], ends: #ends,
+                within: #within, branches: &[#(#branches),*],
             }
         }
     });
@@ -301,5 +308,42 @@ fn graph(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             states: &[#(#states),*],
             edges: &[#(#edges),*],
         }
+    }
+}
+
+/// What a saved state waits for.
+fn await_of(body: &Body, block: BlockId) -> Option<AwaitId> {
+    match body.block(block).kind {
+        BlockKind::Resume { site, .. } => Some(site),
+        BlockKind::Joined(fork) => Some(body.fork(fork).site),
+        BlockKind::Start | BlockKind::Join | BlockKind::Branch => None,
+    }
+}
+
+/// The variables that hold the values of a fork's branches; empty where none are waited for.
+fn results(body: &Body, block: BlockId) -> Vec<Option<VarId>> {
+    match body.block(block).kind {
+        BlockKind::Joined(fork) => {
+            body.fork(fork).branches.iter().map(|branch| body.branch(*branch).result).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The state that waits for the branch in which a state is, and the number of the branch.
+fn within(compiled: &Compiled, block: BlockId) -> TokenStream {
+    let Compiled { body, layout, .. } = compiled;
+    option(body.block(block).branch.and_then(|branch| {
+        let fork = body.fork(body.branch(branch).fork);
+        let state = layout.saved_states().iter().position(|state| *state == fork.joined)?;
+        let number = fork.branches.iter().position(|other| *other == branch)?;
+        Some(quote!((#state, #number)))
+    }))
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
     }
 }

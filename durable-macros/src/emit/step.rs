@@ -10,11 +10,11 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 
 use crate::ir::{
-    Block, BlockId, BlockKind, Body, Exit, Fragment, FragmentCode, Let, Node, Scope, Seq, VarId,
-    fragments, walk,
+    AwaitId, Block, BlockId, BlockKind, Body, Derive, Exit, ForkId, Fragment, FragmentCode, Let,
+    Node, Scope, Seq, VarId, fragments, walk,
 };
 use crate::layout::{Layout, Place};
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, Way};
 
 /// What the step function is made from.
 pub(crate) struct Machine<'a> {
@@ -37,8 +37,10 @@ fn label(name: &str) -> Lifetime {
 impl Machine<'_> {
     /// The body of the step function.
     pub(crate) fn step(&self) -> TokenStream {
-        let links = self.body.awaits.iter().enumerate().map(|(index, _)| {
-            let link = link(index);
+        // A fork waits for nothing itself.
+        let sites = (0..self.body.awaits.len()).map(AwaitId);
+        let links = sites.filter(|site| self.body.fork_of(*site).is_none()).map(|site| {
+            let link = link(site.0);
             quote!(let #link = ::durable::__private::Link::new();)
         });
         let locals = self.layout.slots.iter().enumerate().filter_map(|(index, slot)| {
@@ -103,7 +105,7 @@ pub(crate) fn field(index: usize) -> Ident {
 /// breaks to a label outside of what shadows them.
 struct Pending {
     label: Lifetime,
-    target: BlockId,
+    way: Way,
     left: BTreeSet<VarId>,
 }
 
@@ -138,10 +140,14 @@ impl<'a> BlockEmitter<'a> {
     fn poll(&self) -> TokenStream {
         let BlockKind::Resume { site, .. } = self.block.kind else { return TokenStream::new() };
         let (cursor, link, polled) = (own("__cursor"), link(site.0), own("__polled"));
+        let suspend = match self.block.branch {
+            Some(_) => switch(&quote!(#cursor.switch())),
+            None => quote!(return ::durable::__private::suspended()),
+        };
         quote! {
             let #polled = match #cursor.poll(&#link) {
                 ::core::option::Option::Some(output) => output,
-                ::core::option::Option::None => return ::durable::__private::suspended(),
+                ::core::option::Option::None => { #suspend }
             };
         }
     }
@@ -151,8 +157,14 @@ impl<'a> BlockEmitter<'a> {
         let Some((scope, inner)) = scopes.split_first() else {
             return self.nodes(&self.block.code, at);
         };
-        let binds: TokenStream =
-            scope.vars.iter().filter(|v| self.here.contains(*v)).map(|v| self.bind(*v)).collect();
+        let mut derived = BTreeSet::new();
+        let binds: TokenStream = scope
+            .vars
+            .iter()
+            .filter(|v| self.here.contains(*v))
+            .filter(|v| self.machine.body.var(**v).derived.is_none_or(|id| derived.insert(id)))
+            .map(|v| self.bind(*v))
+            .collect();
         self.frames.push(scope.vars.clone());
         let (head, mut pending) = if inner.is_empty() {
             (self.bind_result(), Vec::new())
@@ -182,6 +194,13 @@ impl<'a> BlockEmitter<'a> {
         if let Some(literal) = &self.machine.body.var(var).literal {
             let ident = &self.machine.body.var(var).ident;
             return quote!(let #ident = #literal;);
+        }
+        if let Some(derive) = self.machine.body.var(var).derived {
+            let Derive { pat, again, .. } = &self.machine.body.derives[derive.0];
+            return quote! {
+                #[allow(unused_variables, irrefutable_let_patterns)]
+                let #pat = #again else { ::durable::__private::item_gone() };
+            };
         }
         let Some(slot) = self.machine.slot(var) else {
             return self.declare(var);
@@ -354,7 +373,12 @@ impl<'a> BlockEmitter<'a> {
 
     fn exit(&mut self, exit: &Exit) -> (TokenStream, Vec<Pending>) {
         match exit {
-            Exit::Goto(target) => self.goto(*target, &BTreeSet::new()),
+            Exit::Goto(target) => self.leave(Way::Goto(*target), &BTreeSet::new()),
+            Exit::EndBranch { branch, decides } => {
+                let way = Way::EndBranch { branch: *branch, decides: *decides };
+                self.leave(way, &BTreeSet::new())
+            }
+            Exit::Fork { fork, enabled } => self.fork(*fork, enabled),
             Exit::Return(value) => {
                 let (value, pending) = self.fragment(value);
                 let done = &self.machine.done;
@@ -366,7 +390,7 @@ impl<'a> BlockEmitter<'a> {
                 let (cursor, link) = (own("__cursor"), link(site.0));
                 let begin = quote_spanned!(span=> #cursor.begin(&#link, #call););
                 let target = self.machine.body.awaits[site.0].resume;
-                let (goto, more) = self.goto(target, &BTreeSet::new());
+                let (goto, more) = self.leave(Way::Goto(target), &BTreeSet::new());
                 let (begin, mut left) = self.wrap(&begin, pending);
                 left.extend(more);
                 (quote!(#begin #goto), left)
@@ -374,47 +398,102 @@ impl<'a> BlockEmitter<'a> {
         }
     }
 
-    /// Goes on in `target`: what is alive there is put into its slot, what is not is dropped.
-    fn goto(
-        &mut self,
-        target: BlockId,
-        shadowed: &BTreeSet<String>,
-    ) -> (TokenStream, Vec<Pending>) {
-        let live = self.machine.liveness.live_in(target);
+    fn fork(&mut self, fork: ForkId, enabled: &[Option<Fragment>]) -> (TokenStream, Vec<Pending>) {
+        let (leave, mut left) = self.leave(Way::Fork(fork), &BTreeSet::new());
+        if enabled.iter().all(Option::is_none) {
+            return (leave, left);
+        }
+        let (mut conditions, mut pending) = (Vec::new(), Vec::new());
+        for condition in enabled {
+            conditions.push(match condition {
+                Some(condition) => {
+                    let (condition, inner) = self.fragment(condition);
+                    pending.extend(inner);
+                    condition
+                }
+                None => quote!(true),
+            });
+        }
+        let cursor = own("__cursor");
+        let (enable, more) = self.wrap(&quote!(#cursor.enable(&[#(#conditions),*]);), pending);
+        left.extend(more);
+        (quote!(#enable #leave), left)
+    }
+
+    /// Leaves the block: what is alive on the way is put into its slot, what is not is dropped.
+    fn leave(&mut self, way: Way, shadowed: &BTreeSet<String>) -> (TokenStream, Vec<Pending>) {
+        let Machine { body, liveness, .. } = self.machine;
+        let mut live = liveness.on_way(body, way);
+        let mut dead: BTreeSet<VarId> = liveness.live_in(self.id).clone();
+        let beside = match way {
+            Way::EndBranch { branch, decides: Some(_) } => {
+                // The other branches end here.
+                let branch = body.branch(branch);
+                dead.extend(liveness.in_branches(body, branch.fork));
+                liveness.beside(body, branch.outer)
+            }
+            _ => liveness.beside(body, self.block.branch),
+        };
+        live.extend(beside);
         let (now, left): (BTreeSet<VarId>, BTreeSet<VarId>) = live
             .iter()
             .filter(|var| self.here.contains(*var))
             .partition(|var| self.is_visible(**var, shadowed));
-        let dead = self
-            .machine
-            .liveness
-            .live_in(self.id)
-            .iter()
-            .filter(|var| !self.here.contains(*var) && !live.contains(*var));
+        let dead = dead.iter().filter(|var| !self.here.contains(*var) && !live.contains(*var));
         let drops = dead
             .filter_map(|var| self.machine.slot(*var))
             .map(|slot| quote!(#slot = ::core::option::Option::None;));
         let drops: TokenStream = drops.collect();
         let puts = self.puts(&now);
         if left.is_empty() {
-            let go = self.go(target);
+            let go = self.go(way);
             return (quote!(#drops #puts #go), Vec::new());
         }
         let out = self.fresh_label();
-        (quote!(#drops #puts break #out;), vec![Pending { label: out, target, left }])
+        (quote!(#drops #puts break #out;), vec![Pending { label: out, way, left }])
     }
 
-    fn go(&self, target: BlockId) -> TokenStream {
-        let (cursor, state, durable) =
-            (own("__cursor"), self.machine.state(target), label("__durable"));
-        quote!(#cursor.state = #state; continue #durable;)
+    fn go(&self, way: Way) -> TokenStream {
+        let Machine { body, .. } = self.machine;
+        let (cursor, durable) = (own("__cursor"), label("__durable"));
+        match way {
+            Way::Goto(target) => {
+                let state = self.machine.state(target);
+                quote!(#cursor.state = #state; continue #durable;)
+            }
+            Way::Fork(fork) => {
+                let fork = body.fork(fork);
+                let joined = self.machine.state(fork.joined);
+                let starts =
+                    fork.branches.iter().map(|b| self.machine.state(body.branch(*b).start));
+                quote!(#cursor.fork(#joined, &[#(#starts),*]); continue #durable;)
+            }
+            Way::EndBranch { decides: Some(target), .. } => {
+                let state = self.machine.state(target);
+                quote!(#cursor.decide(#state); continue #durable;)
+            }
+            Way::EndBranch { decides: None, .. } => switch(&quote!(#cursor.end_branch())),
+        }
     }
 
     fn puts(&self, vars: &BTreeSet<VarId>) -> TokenStream {
-        vars.iter()
+        // What is borrowed is needed later, so it is not unused here. What it borrows from can be
+        // touched only after that.
+        let borrowed = vars.iter().rev().filter(|v| self.machine.body.var(**v).derived.is_some());
+        let borrowed: TokenStream = borrowed
+            .map(|var| {
+                let ident = &self.machine.body.var(*var).ident;
+                quote!(let _ = &#ident;)
+            })
+            .collect();
+        let puts: TokenStream = vars
+            .iter()
             .filter_map(|var| {
                 let info = self.machine.body.var(*var);
                 let ident = &info.ident;
+                if info.derived.is_some() {
+                    return None;
+                }
                 if info.literal.is_some() {
                     // It is needed later, so it is not unused here.
                     return Some(quote!(let _ = #ident;));
@@ -422,7 +501,8 @@ impl<'a> BlockEmitter<'a> {
                 let slot = self.machine.slot(*var)?;
                 Some(quote!(#slot = ::core::option::Option::Some(#ident);))
             })
-            .collect()
+            .collect();
+        quote!(#borrowed #puts)
     }
 
     fn fresh_label(&mut self) -> Lifetime {
@@ -472,11 +552,11 @@ impl<'a> BlockEmitter<'a> {
             let puts = self.puts(&now);
             let label = way.label;
             let leave = if left.is_empty() {
-                self.go(way.target)
+                self.go(way.way)
             } else {
                 let out = self.fresh_label();
                 let leave = quote!(break #out;);
-                outer.push(Pending { label: out, target: way.target, left });
+                outer.push(Pending { label: out, way: way.way, left });
                 leave
             };
             code = quote!(#label: { #code } #puts #leave);
@@ -491,7 +571,8 @@ impl<'a> BlockEmitter<'a> {
         let mut pending = Vec::new();
         let mut jumps = Vec::new();
         for jump in &fragment.jumps {
-            let (code, left) = self.goto(jump.target, &jump.shadowed);
+            let way = Way::Goto(jump.target);
+            let (code, left) = self.leave(way, &jump.shadowed);
             pending.extend(left);
             jumps.push((jump.mark.clone(), code));
         }
@@ -516,6 +597,15 @@ fn fragment_span(fragment: &Fragment) -> Span {
     match &fragment.code {
         FragmentCode::Expr(expr) => expr.span(),
         FragmentCode::Stmt(stmt) => stmt.span(),
+    }
+}
+
+/// Goes on in another branch if `switched`, which says whether there is one that can run.
+fn switch(switched: &TokenStream) -> TokenStream {
+    let durable = label("__durable");
+    quote! {
+        if #switched { continue #durable; }
+        return ::durable::__private::suspended();
     }
 }
 

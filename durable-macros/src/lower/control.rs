@@ -3,6 +3,8 @@
 use quote::quote_spanned;
 use syn::spanned::Spanned;
 
+use super::branches::parts;
+use super::suspend::stmt_suspends;
 use super::{Dest, End, JumpTarget, Lowering, suspends};
 use crate::diag::Code;
 use crate::ir::{Arm, BlockKind, Exit, Let, Node, VarId};
@@ -107,6 +109,10 @@ impl Lowering<'_> {
     // --- if ---------------------------------------------------------------------------------------
 
     pub(super) fn if_expr(&mut self, expr: syn::ExprIf, dest: Dest) {
+        if is_chain(&expr.cond) && suspends(&expr.cond) {
+            let chain = self.if_chain(expr);
+            return self.expr_into(chain, dest);
+        }
         let condition = self.condition(*expr.cond);
         if !self.is_reachable() {
             return;
@@ -115,7 +121,11 @@ impl Lowering<'_> {
         let (then, then_end) = self.branch(|this| {
             this.in_branch_scope(|this| {
                 condition_fragment = Some(this.expr_fragment(condition.clone()));
+                let derive = this.taken_again(&expr.attrs, &condition);
                 binds = this.bind_condition(&condition);
+                if let Some(derive) = derive {
+                    this.derive(derive, &binds);
+                }
                 this.block_contents(&expr.then_branch.stmts, &dest);
             });
         });
@@ -150,17 +160,7 @@ impl Lowering<'_> {
                 *binding.expr = self.expr(*binding.expr);
                 syn::Expr::Let(binding)
             }
-            chain if has_let(&chain) => {
-                if suspends(&chain) {
-                    self.diag.error(
-                        Code::AwaitPlace,
-                        &chain,
-                        "an await in a chain of `let` conditions is not supported: await before \
-                         the `if`, or nest the conditions",
-                    );
-                }
-                chain
-            }
+            chain if has_let(&chain) => chain,
             plain => self.expr(plain),
         }
     }
@@ -181,6 +181,10 @@ impl Lowering<'_> {
     // --- match ------------------------------------------------------------------------------------
 
     pub(super) fn match_expr(&mut self, expr: syn::ExprMatch, dest: Dest) {
+        if expr.arms.iter().any(|arm| split_guard(arm).1.is_some_and(|guard| suspends(&guard))) {
+            let guarded = self.guarded_match(expr);
+            return self.expr_into(guarded, dest);
+        }
         let scrutinee = self.expr(*expr.expr);
         if !self.is_reachable() {
             return;
@@ -191,16 +195,6 @@ impl Lowering<'_> {
         for arm in expr.arms {
             let (mut binds, mut guard_fragment) = (Vec::new(), None);
             let (pat, guard) = split_guard(&arm);
-            if let Some(guard) = &guard
-                && suspends(guard)
-            {
-                self.diag.error(
-                    Code::AwaitPlace,
-                    guard,
-                    "an await in a match guard is not supported: await before the `match`, or \
-                     test inside the arm",
-                );
-            }
             let (code, end) = self.branch(|this| {
                 this.in_branch_scope(|this| {
                     binds = this.bind_pat(&pat);
@@ -218,7 +212,7 @@ impl Lowering<'_> {
 
     /// Lowers a loop: `round` is one round, at the end of which the next begins. What leaves the
     /// round by falling through its condition has already jumped to the exit.
-    fn looped(
+    pub(super) fn looped(
         &mut self,
         label: Option<&syn::Label>,
         dest: Dest,
@@ -252,6 +246,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn while_expr(&mut self, expr: syn::ExprWhile) {
+        if is_chain(&expr.cond) && suspends(&expr.cond) {
+            let chain = self.while_chain(expr);
+            return self.expr_into(chain, Dest::Ignore);
+        }
         let syn::ExprWhile { label, cond, body, .. } = expr;
         self.looped(label.as_ref(), Dest::Ignore, true, |this, exit| {
             let condition = this.condition(*cond);
@@ -279,7 +277,15 @@ impl Lowering<'_> {
 
     pub(super) fn for_expr(&mut self, expr: syn::ExprForLoop) {
         let syn::ExprForLoop { label, pat, expr: collection, body, .. } = expr;
-        if holds_string_literals(&collection) {
+        let collection = self.expr(*collection);
+        if !self.is_reachable() {
+            return;
+        }
+        if !body.stmts.iter().any(stmt_suspends) {
+            let label = label.into_iter();
+            return self.plain_stmt(syn::parse_quote!(#(#label)* for #pat in #collection #body));
+        }
+        if !self.is_borrowable(&collection) && holds_string_literals(&collection) {
             self.diag.error(
                 Code::Borrow,
                 &collection,
@@ -287,9 +293,12 @@ impl Lowering<'_> {
                  make them owned with `.map(str::to_owned)` on the array",
             );
         }
-        let collection = self.expr(*collection);
-        if !self.is_reachable() {
-            return;
+        if self.is_borrowable(&collection) {
+            return self.in_scope(|this| {
+                if let Some(items) = this.borrowed_items(&collection) {
+                    this.for_borrowed(label.as_ref(), &pat, &items, &body);
+                }
+            });
         }
         let iterate = {
             let span = collection.span();
@@ -357,6 +366,11 @@ fn split_guard(arm: &syn::Arm) -> (syn::Pat, Option<syn::Expr>) {
     }
 }
 
+/// Whether a condition has a `let` among others.
+fn is_chain(condition: &syn::Expr) -> bool {
+    !matches!(condition, syn::Expr::Let(_)) && has_let(condition)
+}
+
 fn has_let(condition: &syn::Expr) -> bool {
     match condition {
         syn::Expr::Let(_) => true,
@@ -400,7 +414,15 @@ fn leaves(body: &syn::Block, label: Option<&syn::Label>) -> bool {
             visit::visit_expr_for_loop(self, inner);
             self.depth -= 1;
         }
+        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+            for (_, part) in parts(mac) {
+                let mut inner = Breaks { label: self.label, depth: self.depth, found: false };
+                inner.visit_expr(&part);
+                self.found |= inner.found;
+            }
+        }
         fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
+        fn visit_expr_async(&mut self, _: &'ast syn::ExprAsync) {}
         fn visit_item(&mut self, _: &'ast syn::Item) {}
     }
     let mut breaks = Breaks { label, depth: 0, found: false };

@@ -4,13 +4,13 @@
 
 use proc_macro2::Span;
 use quote::quote_spanned;
-use syn::parse::Parser;
-use syn::punctuated::Punctuated;
+use syn::Expr;
 use syn::spanned::Spanned;
-use syn::{Expr, Token};
 
+use super::branches::Joined;
+use super::fork::AsyncExit;
 use super::place::{can_stay, is_assignable};
-use super::suspend::Join;
+use super::suspend::Waits;
 use super::{Dest, Lowering, suspends};
 use crate::diag::Code;
 use crate::ir::{BlockKind, Exit, Node};
@@ -24,7 +24,7 @@ impl Lowering<'_> {
         match expr {
             Expr::Return(ret) => {
                 let value = ret.expr.map_or_else(|| syn::parse_quote!(()), |value| *value);
-                self.expr_into(value, Dest::Return);
+                self.return_value(value);
             }
             Expr::Break(_) | Expr::Continue(_) if !suspends(&expr) => {
                 // The jump is marked inside the fragment; nothing follows it.
@@ -60,9 +60,26 @@ impl Lowering<'_> {
                 self.for_expr(repeat);
                 self.unit_into(dest);
             }
+            Expr::Macro(mac) if Waits::of(&mac.mac.path) == Some(Waits::Select) => {
+                self.select(&mac, dest);
+            }
             other => {
                 let value = self.expr(other);
                 self.value_into(value, dest);
+            }
+        }
+    }
+
+    /// `return`, which in an `async` block leaves that.
+    fn return_value(&mut self, value: Expr) {
+        let Some(AsyncExit { exit, value: var, .. }) = self.async_exits.last().cloned() else {
+            return self.expr_into(value, Dest::Return);
+        };
+        self.expr_into(value, Dest::Var(var));
+        if self.is_reachable() {
+            self.exit(Exit::Goto(exit));
+            if let Some(async_exit) = self.async_exits.last_mut() {
+                async_exit.used = true;
             }
         }
     }
@@ -83,10 +100,11 @@ impl Lowering<'_> {
         }
     }
 
-    fn value_into(&mut self, value: Expr, dest: Dest) {
+    pub(super) fn value_into(&mut self, value: Expr, dest: Dest) {
         if !self.is_reachable() {
             return;
         }
+        let value = without_braces(value);
         match dest {
             Dest::Ignore => {
                 if self.is_temporary(&value) {
@@ -119,7 +137,7 @@ impl Lowering<'_> {
         }
         match expr {
             Expr::Await(call) => self.await_expr(call),
-            Expr::Macro(mac) => self.join_macro(mac),
+            Expr::Macro(mac) => self.macro_expr(mac),
             Expr::Try(mut e) => {
                 *e.expr = self.expr(*e.expr);
                 Expr::Try(e)
@@ -146,7 +164,7 @@ impl Lowering<'_> {
                 Expr::Reference(e)
             }
             Expr::Return(_) => {
-                self.expr_into(expr, Dest::Return);
+                self.expr_into(expr, Dest::Ignore);
                 unreachable_value()
             }
             Expr::Break(jump) => self.break_expr(jump),
@@ -185,6 +203,12 @@ impl Lowering<'_> {
     // --- awaits -------------------------------------------------------------------------------------
 
     fn await_expr(&mut self, call: syn::ExprAwait) -> Expr {
+        if let Expr::Async(block) = &*call.base {
+            let var = self.temporary("value", false);
+            self.push(Node::Declare { var });
+            self.async_block(block, var);
+            return self.var_expr(var);
+        }
         let span = call.await_token.span;
         let name = (*call.base).clone();
         let call = self.expr(*call.base);
@@ -192,7 +216,7 @@ impl Lowering<'_> {
     }
 
     /// Suspends on `call`, and goes on where its result is taken.
-    fn suspend(&mut self, call: Expr, name: &Expr, span: Span) -> Expr {
+    pub(super) fn suspend(&mut self, call: Expr, name: &Expr, span: Span) -> Expr {
         if !self.is_reachable() {
             return unreachable_value();
         }
@@ -210,47 +234,30 @@ impl Lowering<'_> {
         self.var_expr(result)
     }
 
-    fn join_macro(&mut self, mac: syn::ExprMacro) -> Expr {
-        let Some(join) = Join::of(&mac.mac.path) else {
-            self.diag.error(
-                Code::AwaitInMacro,
-                &mac.mac.path,
-                "an await inside the arguments of a macro is not supported: await before the \
-                 macro and pass it the result",
-            );
-            return Expr::Macro(mac);
-        };
-        let span = mac.mac.path.span();
-        let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
-        let branches = match parser.parse2(mac.mac.tokens.clone()) {
-            Ok(branches) => branches,
+    fn macro_expr(&mut self, mac: syn::ExprMacro) -> Expr {
+        let Some(waits) = Waits::of(&mac.mac.path) else { return self.std_macro(mac) };
+        if waits == Waits::Select {
+            let var = self.temporary("value", false);
+            self.push(Node::Declare { var });
+            self.select(&mac, Dest::Var(var));
+            return self.var_expr(var);
+        }
+        let Joined { branches } = match syn::parse2(mac.mac.tokens.clone()) {
+            Ok(joined) => joined,
             Err(error) => {
                 self.diag.syntax(error);
                 return Expr::Macro(mac);
             }
         };
-        for branch in &branches {
-            if suspends(branch) {
-                self.diag.error(
-                    Code::AwaitPlace,
-                    branch,
-                    "an await inside a branch of `join!` is not supported: pass the calls \
-                     themselves, which `join!` awaits",
-                );
-            }
+        if branches.len() > MAX_TUPLE || branches.iter().any(is_async_block) {
+            return self.fork_join(waits, &mac, branches);
         }
-        if branches.is_empty() || branches.len() > MAX_JOIN_BRANCHES {
-            self.diag.error_at(
-                Code::AwaitPlace,
-                span,
-                "`join!` and `try_join!` take one to eight branches: use `join_all` for more",
-            );
-            return Expr::Macro(mac);
-        }
-        let branches = self.operands(branches.into_iter().collect(), &[]);
-        let call = match join {
-            Join::All => quote_spanned!(span=> ::durable::__private::Join((#(#branches,)*))),
-            Join::AllOk => quote_spanned!(span=> ::durable::__private::TryJoin((#(#branches,)*))),
+        let span = mac.mac.path.span();
+        let branches = self.operands(branches, &[]);
+        let call = if waits == Waits::Join {
+            quote_spanned!(span=> ::durable::__private::Join((#(#branches,)*)))
+        } else {
+            quote_spanned!(span=> ::durable::__private::TryJoin((#(#branches,)*)))
         };
         let call: Expr = syn::parse_quote!(#call);
         self.suspend(call.clone(), &call, span)
@@ -355,8 +362,34 @@ impl Lowering<'_> {
     }
 }
 
-/// Most branches of `join!` and `try_join!`.
-const MAX_JOIN_BRANCHES: usize = 8;
+/// Most calls that are joined as one wait. More are branches.
+const MAX_TUPLE: usize = 8;
+
+fn is_async_block(branch: &Expr) -> bool {
+    match branch {
+        Expr::Async(_) => true,
+        Expr::Paren(inner) => is_async_block(&inner.expr),
+        _ => false,
+    }
+}
+
+/// A block that is just a value, as that value: rustc calls the braces of `x = { value }`
+/// unnecessary.
+pub(super) fn without_braces(value: Expr) -> Expr {
+    match value {
+        Expr::Block(syn::ExprBlock { attrs, label: None, block })
+            if attrs.is_empty()
+                && matches!(&block.stmts[..], [syn::Stmt::Expr(value, None)]
+                    if !matches!(value, Expr::Let(_))) =>
+        {
+            match block.stmts.into_iter().next() {
+                Some(syn::Stmt::Expr(value, _)) => without_braces(value),
+                _ => unreachable_value(),
+            }
+        }
+        value => value,
+    }
+}
 
 /// Stands where control never comes.
 pub(super) fn unreachable_value() -> Expr {

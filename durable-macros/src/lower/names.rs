@@ -102,7 +102,12 @@ pub(crate) fn text(call: &Expr) -> String {
         },
         other => ("", other.to_token_stream()),
     };
-    let text = crate::ir::shorten(&format!("{name}{tokens}"));
+    tidy(&format!("{name}{tokens}"))
+}
+
+/// Tokens as people write them, on one line.
+pub(super) fn tidy(tokens: &str) -> String {
+    let text = crate::ir::shorten(tokens);
     // Tokens print with spaces around them; people do not write them.
     [
         (" . ", "."),

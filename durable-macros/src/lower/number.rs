@@ -36,6 +36,12 @@ pub(super) fn renumber_seq(seq: &mut Seq, renumber: &impl Fn(&mut BlockId)) {
             Node::Exit(Exit::Suspend { call: fragment, .. } | Exit::Return(fragment)) => {
                 fix(fragment);
             }
+            Node::Exit(Exit::Fork { enabled, .. }) => enabled.iter_mut().flatten().for_each(&fix),
+            Node::Exit(Exit::EndBranch { decides, .. }) => {
+                if let Some(target) = decides {
+                    renumber(target);
+                }
+            }
             Node::Declare { .. } | Node::Begin(_) | Node::End(_) => {}
         }
     }

@@ -4,6 +4,7 @@
 use quote::ToTokens;
 use syn::Expr;
 
+use super::branches::parts;
 use super::suspends;
 
 /// A variable, or a field of one: reading it twice is reading it once.
@@ -98,16 +99,26 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
             visit::visit_expr_closure(self, e);
             self.shadowed = outside;
         }
+        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+            for (pat, part) in parts(mac) {
+                let mut inner =
+                    Changes { variable: self.variable, found: false, shadowed: self.shadowed };
+                if let Some(pat) = &pat {
+                    inner.visit_pat(pat);
+                }
+                inner.visit_expr(&part);
+                self.found |= inner.found;
+            }
+        }
         fn visit_expr_assign(&mut self, e: &'ast syn::ExprAssign) {
             self.found |= !self.shadowed && root(&e.left) == Some(self.variable);
             visit::visit_expr_assign(self, e);
         }
         fn visit_expr_binary(&mut self, e: &'ast syn::ExprBinary) {
             // Of the operators only compound assignments change anything.
-            let compares = e.op.to_token_stream().to_string();
-            let assigns =
-                compares.ends_with('=') && !["==", "!=", "<=", ">="].contains(&&*compares);
-            self.found |= !self.shadowed && assigns && root(&e.left) == Some(self.variable);
+            self.found |= !self.shadowed
+                && is_compound_assignment(e.op)
+                && root(&e.left) == Some(self.variable);
             visit::visit_expr_binary(self, e);
         }
         fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
@@ -125,6 +136,79 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
         changes.visit_expr(part);
     }
     !changes.found
+}
+
+/// Where a closure visibly changes something that is not its own, if it does.
+pub(super) fn change_of_captured(closure: &syn::ExprClosure) -> Option<Expr> {
+    use syn::visit::{self, Visit};
+
+    /// Methods of std's collections that change them.
+    const CHANGING: [&str; 14] = [
+        "append",
+        "clear",
+        "drain",
+        "entry",
+        "extend",
+        "insert",
+        "next",
+        "pop",
+        "pop_front",
+        "push",
+        "push_back",
+        "push_str",
+        "remove",
+        "retain",
+    ];
+    struct Changes {
+        own: Vec<String>,
+        found: Option<Expr>,
+    }
+    impl Changes {
+        fn check(&mut self, place: &Expr) {
+            if let Some(name) = root(place)
+                && !self.own.contains(&name.to_string())
+                && self.found.is_none()
+            {
+                self.found = Some(place.clone());
+            }
+        }
+    }
+    impl<'ast> Visit<'ast> for Changes {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            self.own.push(pat.ident.to_string());
+            visit::visit_pat_ident(self, pat);
+        }
+        fn visit_expr_assign(&mut self, e: &'ast syn::ExprAssign) {
+            self.check(&e.left);
+            visit::visit_expr_assign(self, e);
+        }
+        fn visit_expr_binary(&mut self, e: &'ast syn::ExprBinary) {
+            if is_compound_assignment(e.op) {
+                self.check(&e.left);
+            }
+            visit::visit_expr_binary(self, e);
+        }
+        fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
+            if e.mutability.is_some() {
+                self.check(&e.expr);
+            }
+            visit::visit_expr_reference(self, e);
+        }
+        fn visit_expr_method_call(&mut self, e: &'ast syn::ExprMethodCall) {
+            if CHANGING.iter().any(|name| e.method == name) {
+                self.check(&e.receiver);
+            }
+            visit::visit_expr_method_call(self, e);
+        }
+    }
+    let mut changes = Changes { own: Vec::new(), found: None };
+    changes.visit_expr_closure(closure);
+    changes.found
+}
+
+fn is_compound_assignment(op: syn::BinOp) -> bool {
+    let text = op.to_token_stream().to_string();
+    text.ends_with('=') && !["==", "!=", "<=", ">="].contains(&&*text)
 }
 
 /// A place that a compound assignment can name after its value was awaited: primitive operands

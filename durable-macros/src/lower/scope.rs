@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span};
+use quote::quote_spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 
@@ -81,6 +82,8 @@ pub(crate) fn jump_target<'t>(
 /// Replaces the jumps of a fragment whose targets are blocks by marks.
 pub(crate) struct JumpMarks<'a> {
     targets: &'a [JumpTarget],
+    /// Where `return` and `?` lead in an `async` block, and what takes its value.
+    async_exit: Option<(BlockId, &'a Ident)>,
     next_mark: &'a mut usize,
     /// The labels of the loops inside the fragment, empty for a loop that has none.
     labels: Vec<String>,
@@ -89,9 +92,14 @@ pub(crate) struct JumpMarks<'a> {
 }
 
 impl<'a> JumpMarks<'a> {
-    pub(crate) fn new(targets: &'a [JumpTarget], next_mark: &'a mut usize) -> Self {
+    pub(crate) fn new(
+        targets: &'a [JumpTarget],
+        async_exit: Option<(BlockId, &'a Ident)>,
+        next_mark: &'a mut usize,
+    ) -> Self {
         Self {
             targets,
+            async_exit,
             next_mark,
             labels: Vec::new(),
             local: vec![BTreeSet::new()],
@@ -112,6 +120,37 @@ impl<'a> JumpMarks<'a> {
         let shadowed = self.local.iter().flatten().cloned().collect();
         self.jumps.push(Jump { mark: mark.clone(), target, shadowed, defines: BTreeSet::new() });
         syn::parse_quote!(#mark)
+    }
+
+    /// Makes a `return` or `?` leave the `async` block that it stands in.
+    fn leave_async(&mut self, expr: &mut syn::Expr) {
+        let Some((exit, result)) = self.async_exit else { return };
+        let result = result.clone();
+        let mark = self.mark(exit);
+        match expr {
+            syn::Expr::Return(ret) => {
+                let value = ret.expr.take().map_or_else(|| syn::parse_quote!(()), |value| *value);
+                *expr = syn::parse_quote!({ #result = #value; #mark });
+            }
+            syn::Expr::Try(tried) => {
+                let span = tried.question_token.span;
+                let tried = &tried.expr;
+                let branch = quote_spanned!(span=> ::durable::__private::Try::branch(#tried));
+                let residual = quote_spanned! {span=>
+                    ::durable::__private::FromResidual::from_residual(residual)
+                };
+                *expr = syn::parse_quote! {
+                    match #branch {
+                        ::core::ops::ControlFlow::Continue(value) => value,
+                        ::core::ops::ControlFlow::Break(residual) => {
+                            #result = #residual;
+                            #mark
+                        }
+                    }
+                };
+            }
+            _ => {}
+        }
     }
 
     fn bind(&mut self, pat: &syn::Pat) {
@@ -143,7 +182,7 @@ impl VisitMut for JumpMarks<'_> {
                 }
                 let Some(target) = jump_target(self.targets, jump.label.as_ref()) else { return };
                 let (exit, variable) = (target.exit, target.value.clone());
-                let value = jump.expr.take();
+                let value = jump.expr.take().map(|value| super::expr::without_braces(*value));
                 let mark = self.mark(exit);
                 *expr = match (value, variable) {
                     (Some(value), Some(variable)) => {
@@ -161,6 +200,10 @@ impl VisitMut for JumpMarks<'_> {
                 if let Some(head) = head {
                     *expr = self.mark(head);
                 }
+            }
+            syn::Expr::Return(_) | syn::Expr::Try(_) if self.async_exit.is_some() => {
+                visit_mut::visit_expr_mut(self, expr);
+                self.leave_async(expr);
             }
             _ => visit_mut::visit_expr_mut(self, expr),
         }
@@ -202,6 +245,7 @@ impl VisitMut for JumpMarks<'_> {
                     .collect();
                 let mut inner = JumpMarks {
                     targets: &shadowing,
+                    async_exit: self.async_exit,
                     next_mark: self.next_mark,
                     labels: std::mem::take(&mut self.labels),
                     local: std::mem::take(&mut self.local),

@@ -10,6 +10,13 @@ pub(crate) fn suspends(expr: &syn::Expr) -> bool {
     finder.0
 }
 
+/// The same for a statement.
+pub(crate) fn stmt_suspends(stmt: &syn::Stmt) -> bool {
+    let mut finder = Finder(false);
+    finder.visit_stmt(stmt);
+    finder.0
+}
+
 struct Finder(bool);
 
 impl<'ast> Visit<'ast> for Finder {
@@ -19,7 +26,7 @@ impl<'ast> Visit<'ast> for Finder {
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
         // A macro that is opaque to us but awaits is an error that lowering reports.
-        self.0 |= Join::of(&mac.path).is_some() || has_await(&mac.tokens);
+        self.0 |= Waits::of(&mac.path).is_some() || has_await(&mac.tokens);
     }
 
     fn visit_expr_closure(&mut self, _: &'ast syn::ExprClosure) {}
@@ -55,21 +62,29 @@ pub(crate) fn has_await(tokens: &TokenStream) -> bool {
 
 /// The macros that await by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Join {
-    All,
-    AllOk,
+pub(crate) enum Waits {
+    Join,
+    TryJoin,
+    Select,
 }
 
-impl Join {
+impl Waits {
     /// Which of them a path names.
     pub(crate) fn of(path: &syn::Path) -> Option<Self> {
-        let ident = &path.segments.last()?.ident;
-        if ident == "join" {
-            Some(Self::All)
-        } else if ident == "try_join" {
-            Some(Self::AllOk)
-        } else {
-            None
+        match path.segments.last()?.ident.to_string().as_str() {
+            "join" => Some(Self::Join),
+            "try_join" => Some(Self::TryJoin),
+            "select" => Some(Self::Select),
+            _ => None,
+        }
+    }
+
+    /// Its name with the mark of a macro.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Join => "join!",
+            Self::TryJoin => "try_join!",
+            Self::Select => "select!",
         }
     }
 }

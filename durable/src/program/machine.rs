@@ -1,19 +1,20 @@
 //! Compiled orchestrators: the program, an instance of it, and how its frame is saved and loaded.
 
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::cursor::{Cursor, SavedPosition};
 use crate::codec;
 use crate::context::OrchestrationContext;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::graph::StateGraph;
 use crate::json::Json;
-use crate::task::{Durable, Pending, Waiting};
-use crate::turn::scope;
+use crate::task::Waiting;
 
 /// A compiled orchestrator.
 #[doc(hidden)]
@@ -30,7 +31,12 @@ pub trait Program: Send + Sync {
 pub trait Machine: Send {
     /// Runs until the next wait that is not over, or the end.
     fn step(&mut self) -> Progress;
+    /// What it waits for, if it has no branches.
     fn awaiting(&self) -> Option<&Waiting>;
+    /// The branches it has, to be saved.
+    fn branches(&self) -> Vec<Option<SavedPosition>>;
+    /// Calls `f` with everything that it waits for.
+    fn for_each_wait(&self, f: &mut dyn FnMut(&Waiting));
     fn state(&self) -> &'static str;
     /// The live variables, as a JSON object.
     fn save(&mut self) -> Result<String, SaveError>;
@@ -47,9 +53,8 @@ pub enum Progress {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct SavedMachine<'a> {
-    pub state: &'a str,
+    pub position: SavedPosition,
     pub locals: &'a RawValue,
-    pub awaiting: Option<Waiting>,
 }
 
 /// A variable could not be saved.
@@ -77,6 +82,8 @@ pub enum Incompatible {
         #[source]
         source: codec::DecodeError,
     },
+    #[error("the branches of state `{state}` are not those that were saved")]
+    OtherBranches { state: &'static str },
     #[error("the saved state is not readable")]
     Malformed(#[source] serde_json::Error),
 }
@@ -96,50 +103,6 @@ pub trait Keep<Variable, Await>: Serialize + DeserializeOwned + Send + 'static {
 impl<T, Variable, Await> Keep<Variable, Await> for T where
     T: Serialize + DeserializeOwned + Send + 'static
 {
-}
-
-/// Ties an await to the state in which its result is taken, so that rustc infers the type.
-#[doc(hidden)]
-pub struct Link<P, O>(PhantomData<fn() -> (P, O)>);
-
-impl<P, O> Link<P, O> {
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-/// Where a machine stands.
-#[doc(hidden)]
-pub struct Cursor<S> {
-    pub state: S,
-    awaiting: Option<Waiting>,
-}
-
-impl<S> Cursor<S> {
-    /// Begins what `durable` describes.
-    #[track_caller]
-    pub fn begin<D, P, O>(&mut self, _: &Link<P, O>, durable: D)
-    where
-        D: Durable<Pending = P, Output = O>,
-    {
-        self.awaiting = Some(durable.begin());
-    }
-
-    /// The output of what was begun, once it is there.
-    pub fn poll<P, O>(&mut self, _: &Link<P, O>) -> Option<O>
-    where
-        P: Pending<Output = O>,
-    {
-        let ready = match &self.awaiting {
-            Some(waiting) => scope::with(|core| waiting.is_ready(core)),
-            None => false,
-        };
-        if !ready {
-            return None;
-        }
-        self.awaiting.take().map(|waiting| P::take(&waiting))
-    }
 }
 
 /// What one run of the step function came to.
@@ -206,6 +169,77 @@ pub trait OptionType {
 
 impl<T> OptionType for Option<T> {
     type Value = T;
+}
+
+/// What `?` does to a value inside an `async` block, whose type is not known to the macro.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the `?` operator cannot be applied to `{Self}` in an `async` block",
+    label = "neither a `Result` nor an `Option`"
+)]
+pub trait Try {
+    type Output;
+    type Residual;
+    fn branch(self) -> ControlFlow<Self::Residual, Self::Output>;
+}
+
+impl<T, E> Try for Result<T, E> {
+    type Output = T;
+    type Residual = Result<Infallible, E>;
+    fn branch(self) -> ControlFlow<Self::Residual, T> {
+        match self {
+            Ok(value) => ControlFlow::Continue(value),
+            Err(error) => ControlFlow::Break(Err(error)),
+        }
+    }
+}
+
+impl<T> Try for Option<T> {
+    type Output = T;
+    type Residual = Option<Infallible>;
+    fn branch(self) -> ControlFlow<Self::Residual, T> {
+        match self {
+            Some(value) => ControlFlow::Continue(value),
+            None => ControlFlow::Break(None),
+        }
+    }
+}
+
+/// The value of an `async` block that `?` leaves.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the `?` operator in this `async` block cannot make a `{Self}` of `{Residual}`",
+    label = "the block does not end in a type that takes this error"
+)]
+pub trait FromResidual<Residual> {
+    fn from_residual(residual: Residual) -> Self;
+}
+
+impl<T, E, F: From<E>> FromResidual<Result<Infallible, E>> for Result<T, F> {
+    fn from_residual(residual: Result<Infallible, E>) -> Self {
+        match residual {
+            Ok(never) => match never {},
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl<T> FromResidual<Option<Infallible>> for Option<T> {
+    fn from_residual(_: Option<Infallible>) -> Self {
+        None
+    }
+}
+
+/// Every branch of a `select!` is out, and there is no `else`.
+///
+/// # Panics
+/// Always: as in tokio.
+#[doc(hidden)]
+pub fn no_branch_left() -> ! {
+    panic!(
+        "all branches of this `select!` are disabled or have not matched, and it has no `else` \
+         branch"
+    )
 }
 
 /// How the user's return value becomes that of the step function, one way per kind of function.
@@ -363,29 +397,22 @@ where
             input.decode().map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
         Ok(Box::new(Running {
             definition: *self,
-            cursor: Cursor { state: S::ALL[0], awaiting: None },
+            cursor: Cursor::new(S::ALL[0], None),
             frame: (self.frame)(Some(input)),
         }))
     }
 
     fn load(&self, saved: &SavedMachine<'_>) -> Result<Box<dyn Machine>, Incompatible> {
-        let Some(index) = self.graph.position(saved.state) else {
-            return Err(Incompatible::UnknownState { state: saved.state.to_owned() });
-        };
+        let cursor = Cursor::<S>::load(&saved.position, self.graph)?;
         let locals: BTreeMap<&str, &RawValue> =
             serde_json::from_str(saved.locals.get()).map_err(Incompatible::Malformed)?;
         let mut frame = (self.frame)(None);
-        let mut slots =
-            Slots { graph: self.graph, state: index, work: Work::Load { locals, error: None } };
+        let mut slots = Slots::new(self.graph, &cursor, Work::Load { locals, error: None });
         (self.slots)(&mut frame, &mut slots);
         if let Work::Load { error: Some(error), .. } = slots.work {
             return Err(error);
         }
-        Ok(Box::new(Running {
-            definition: *self,
-            cursor: Cursor { state: S::ALL[index], awaiting: saved.awaiting.clone() },
-            frame,
-        }))
+        Ok(Box::new(Running { definition: *self, cursor, frame }))
     }
 }
 
@@ -398,6 +425,9 @@ where
 {
     fn step(&mut self) -> Progress {
         let Definition { step, finish, .. } = self.definition;
+        if !self.cursor.resume() {
+            return Progress::Suspended;
+        }
         let context = OrchestrationContext::new();
         match finish(step(&context, &mut self.cursor, &mut self.frame)) {
             None => Progress::Suspended,
@@ -410,7 +440,15 @@ where
     }
 
     fn awaiting(&self) -> Option<&Waiting> {
-        self.cursor.awaiting.as_ref()
+        self.cursor.awaiting()
+    }
+
+    fn branches(&self) -> Vec<Option<SavedPosition>> {
+        self.cursor.branches(self.definition.graph)
+    }
+
+    fn for_each_wait(&self, f: &mut dyn FnMut(&Waiting)) {
+        self.cursor.for_each_wait(f);
     }
 
     fn state(&self) -> &'static str {
@@ -418,11 +456,8 @@ where
     }
 
     fn save(&mut self) -> Result<String, SaveError> {
-        let mut slots = Slots {
-            graph: self.definition.graph,
-            state: self.cursor.state.index(),
-            work: Work::Save { locals: String::from("{"), error: None },
-        };
+        let work = Work::Save { locals: String::from("{"), error: None };
+        let mut slots = Slots::new(self.definition.graph, &self.cursor, work);
         (self.definition.slots)(&mut self.frame, &mut slots);
         match slots.work {
             Work::Save { mut locals, error: None } => {
@@ -440,6 +475,8 @@ where
 pub struct Slots<'a> {
     graph: &'static StateGraph,
     state: usize,
+    /// The variables alive in any branch, if there are branches.
+    alive: Option<BTreeSet<usize>>,
     work: Work<'a>,
 }
 
@@ -448,14 +485,21 @@ enum Work<'a> {
     Load { locals: BTreeMap<&'a str, &'a RawValue>, error: Option<Incompatible> },
 }
 
-impl Slots<'_> {
+impl<'a> Slots<'a> {
+    fn new<S: States>(graph: &'static StateGraph, cursor: &Cursor<S>, work: Work<'a>) -> Self {
+        Self { graph, state: cursor.state.index(), alive: cursor.alive(graph), work }
+    }
     /// Saves or loads the variable at `index`, if it is alive in the state.
     pub fn slot<Variable, Await, T>(&mut self, index: usize, slot: &mut Option<T>)
     where
         T: Keep<Variable, Await>,
     {
         let state = &self.graph.states[self.state];
-        if !state.live.contains(&index) {
+        let is_alive = match &self.alive {
+            Some(alive) => alive.contains(&index),
+            None => state.live.contains(&index),
+        };
+        if !is_alive {
             return;
         }
         let variable = self.graph.variables[index];

@@ -122,7 +122,7 @@ fn drop_others(parts: &[Waiting], keep: usize) {
     scope::with(|core| {
         for (index, part) in parts.iter().enumerate() {
             if index != keep {
-                part.for_each_task(&mut |task| core.abandon(task));
+                part.abandon(core);
             }
         }
     });

@@ -80,8 +80,6 @@ pub(crate) struct BufferedEvent {
 #[derive(Debug)]
 pub(crate) struct Mark {
     next_task: i64,
-    start: usize,
-    schedule: usize,
     send: usize,
     history: usize,
     #[allow(clippy::option_option)] // As in the actions.
@@ -306,11 +304,34 @@ impl Core {
         self.tasks.get(task.0).and_then(|task| task.outcome.as_ref())
     }
 
+    /// Whether there is nothing to wait for: it has an outcome, or that was taken before.
+    pub(crate) fn is_settled(&self, task: TaskId) -> bool {
+        self.tasks.get(task.0).is_none_or(|task| task.outcome.is_some())
+    }
+
     /// Takes the outcome of a task that has one; the task is gone then.
     pub(crate) fn take(&mut self, task: TaskId) -> Option<(TaskKind, Outcome)> {
         self.outcome(task)?;
         let task = self.tasks.remove(task.0)?;
         task.outcome.map(|outcome| (task.kind, outcome))
+    }
+
+    /// The task has lost a race. As [`Core::abandon`], but a running activity is told that its
+    /// result is not wanted.
+    pub(crate) fn cancel(&mut self, task: TaskId) {
+        if !self.tasks.get(task.0).is_some_and(Task::is_running_activity) {
+            return self.abandon(task);
+        }
+        self.tasks.remove(task.0);
+        self.running_activities = self.running_activities.saturating_sub(1);
+        self.actions.history.push(Event::ActivityCancelled { task });
+        match self.actions.start.iter().rposition(|start| start.task == task) {
+            // It has not begun.
+            Some(index) => {
+                self.actions.start.remove(index);
+            }
+            None => self.actions.cancel.push(task),
+        }
     }
 
     /// Nobody will ask for this task any more: a timer or an event wait is cancelled, what runs
@@ -332,7 +353,7 @@ impl Core {
                 }) = entry
                 {
                     // It was delivered to a wait that never looked: it belongs to the next one.
-                    self.buffer(name, value);
+                    self.hand_over(name, value);
                 }
             }
             _ if ended => {
@@ -393,6 +414,10 @@ impl Core {
     /// Gives an event to the oldest wait for it, which is returned, or buffers it.
     pub(crate) fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
         self.actions.history.push(Event::EventRaised { name: name.clone(), value: value.clone() });
+        self.hand_over(name, value)
+    }
+
+    fn hand_over(&mut self, name: String, value: Json) -> Option<TaskId> {
         let waiting = self.tasks.iter().find_map(|(number, task)| match &task.kind {
             TaskKind::Event { name: awaited } if task.outcome.is_none() && *awaited == name => {
                 Some(number)
@@ -487,8 +512,6 @@ impl Core {
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             next_task: self.next_task,
-            start: self.actions.start.len(),
-            schedule: self.actions.schedule.len(),
             send: self.actions.send.len(),
             history: self.actions.history.len(),
             custom_status: self.actions.custom_status.clone(),
@@ -507,8 +530,8 @@ impl Core {
             }
         }
         let actions = &mut self.actions;
-        actions.start.truncate(mark.start);
-        actions.schedule.truncate(mark.schedule);
+        actions.start.retain(|start| start.task.0 < mark.next_task);
+        actions.schedule.retain(|(task, _)| task.0 < mark.next_task);
         actions.send.truncate(mark.send);
         actions.history.truncate(mark.history);
         actions.custom_status = mark.custom_status;

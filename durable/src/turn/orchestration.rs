@@ -21,7 +21,7 @@ use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
 use crate::message::{Body, ReplyTo, TaskId};
-use crate::program::{Machine, Program, Progress, SavedMachine};
+use crate::program::{Machine, Program, Progress, SavedMachine, SavedPosition};
 use crate::registry::Registry;
 use crate::task::Waiting;
 
@@ -49,6 +49,8 @@ struct Saved<'a> {
     locals: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting: Option<&'a Waiting>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    branches: Vec<Option<SavedPosition>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tasks: BTreeMap<i64, &'a Task>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -70,6 +72,8 @@ struct Loaded<'a> {
     locals: &'a RawValue,
     #[serde(default)]
     awaiting: Option<Waiting>,
+    #[serde(default)]
+    branches: Vec<Option<SavedPosition>>,
     #[serde(default)]
     tasks: BTreeMap<i64, Task>,
     #[serde(default)]
@@ -183,15 +187,13 @@ impl OrchestrationInstance {
             core.tasks.iter().filter(|(_, t)| t.is_running_activity()).count();
         self.restore_numbers(rows)?;
         if !self.status.is_terminal() {
-            let saved = SavedMachine {
-                state: &loaded.state,
-                locals: loaded.locals,
-                awaiting: loaded.awaiting,
-            };
+            let Loaded { state, awaiting, branches, locals, .. } = loaded;
+            let position = SavedPosition { state, awaiting, branches };
+            let saved = SavedMachine { position, locals };
             // The variables are decoded by code of the user's.
             let machine = catch_unwind(AssertUnwindSafe(|| self.program.load(&saved)))
                 .map_err(|panic| Blocked::Malformed(Failure::of_panic(&*panic).message))??;
-            self.watch = Watch::of(machine.awaiting(), &self.core);
+            self.watch = Watch::of(&*machine, &self.core);
             self.machine = Some(machine);
         }
         Ok(())
@@ -301,7 +303,7 @@ impl OrchestrationInstance {
 
     /// An outcome is there: if it is what the program waits for, it goes on.
     fn arrived(&mut self, task: TaskId, failed: bool, changes: &mut Changes) {
-        if self.watch.is_over(task, failed, self.machine.as_deref(), &self.core) {
+        if self.watch.is_over(task, failed, &self.core) {
             self.step(changes);
         }
     }
@@ -367,7 +369,7 @@ impl OrchestrationInstance {
                 self.fail(TaskErrorKind::Failed, Failure::new("TooManyActions", message), changes);
             }
             Ok(Progress::Suspended) => {
-                self.watch = Watch::of(machine.awaiting(), &self.core);
+                self.watch = Watch::of(&*machine, &self.core);
                 self.machine = Some(machine);
             }
             Ok(Progress::Ended(result)) => self.end(result, changes),
@@ -490,6 +492,7 @@ impl OrchestrationInstance {
             state: self.state_name(),
             locals: serde_json::from_str(&locals).map_err(Failure::of)?,
             awaiting: self.machine.as_deref().and_then(Machine::awaiting),
+            branches: self.machine.as_deref().map(Machine::branches).unwrap_or_default(),
             tasks: core.tasks.inline_items(),
             events: core.events.inline_items(),
             reply: core.reply.as_ref(),

@@ -16,43 +16,57 @@ pub(super) enum Watch {
         open: HashSet<TaskId>,
         first_failure: bool,
     },
+    /// The first of several.
+    Any(HashSet<TaskId>),
     /// Anything nested is looked at as a whole.
-    Other,
+    Nested(Waiting),
+    /// Concurrent branches, each of which waits for itself.
+    Branches(Vec<Watch>),
 }
 
 impl Watch {
-    pub(super) fn of(waiting: Option<&Waiting>, core: &Core) -> Self {
-        let (parts, first_failure) = match waiting {
-            None => return Self::Nothing,
-            Some(Waiting::Task(task)) => return Self::One(*task),
-            Some(Waiting::All { all }) => (all, false),
-            Some(Waiting::AllOk { all_ok }) => (all_ok, true),
-        };
-        let mut open = HashSet::new();
-        for part in parts {
-            let Waiting::Task(task) = part else { return Self::Other };
-            if core.outcome(*task).is_none() {
-                open.insert(*task);
-            }
+    pub(super) fn of(machine: &dyn Machine, core: &Core) -> Self {
+        let mut waits = Vec::new();
+        machine.for_each_wait(&mut |waiting| waits.push(Self::wait(waiting, core)));
+        match waits.len() {
+            0 => Self::Nothing,
+            1 => waits.remove(0),
+            _ => Self::Branches(waits),
         }
-        Self::All { open, first_failure }
     }
 
-    pub(super) fn is_over(
-        &mut self,
-        task: TaskId,
-        failed: bool,
-        machine: Option<&dyn Machine>,
-        core: &Core,
-    ) -> bool {
+    fn wait(waiting: &Waiting, core: &Core) -> Self {
+        let parts = match waiting {
+            Waiting::Task(task) | Waiting::Held { held: task } => return Self::One(*task),
+            Waiting::All { all: parts }
+            | Waiting::AllOk { all_ok: parts }
+            | Waiting::Any { any: parts } => parts,
+        };
+        let tasks: Option<HashSet<TaskId>> = parts.iter().map(Waiting::as_task).collect();
+        let Some(mut open) = tasks else { return Self::Nested(waiting.clone()) };
+        if matches!(waiting, Waiting::Any { .. }) {
+            return Self::Any(open);
+        }
+        open.retain(|task| core.outcome(*task).is_none());
+        Self::All { open, first_failure: matches!(waiting, Waiting::AllOk { .. }) }
+    }
+
+    pub(super) fn is_over(&mut self, task: TaskId, failed: bool, core: &Core) -> bool {
         match self {
             Self::Nothing => false,
             Self::One(awaited) => *awaited == task,
             Self::All { open, first_failure } => {
                 open.remove(&task) && (open.is_empty() || (failed && *first_failure))
             }
-            Self::Other => {
-                machine.and_then(Machine::awaiting).is_some_and(|waiting| waiting.is_ready(core))
+            Self::Any(tasks) => tasks.contains(&task),
+            Self::Nested(waiting) => waiting.is_ready(core),
+            Self::Branches(branches) => {
+                let mut over = false;
+                for branch in branches {
+                    // Every one of them must take note.
+                    over |= branch.is_over(task, failed, core);
+                }
+                over
             }
         }
     }

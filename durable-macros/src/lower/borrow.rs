@@ -1,0 +1,269 @@
+//! Loops over borrowed items: what is saved is the position, and the items are borrowed anew in
+//! every block. It is the one borrow that may cross an await.
+
+use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Expr, Pat};
+
+use super::place::{self, is_constant, is_place, root};
+use super::scope::bindings;
+use super::{Dest, Lowering};
+use crate::diag::Code;
+use crate::ir::{Derive, DeriveId, Exit, Node, VarId};
+
+/// Methods that borrow from what they are called on.
+const BORROWING: [&str; 26] = [
+    "as_bytes",
+    "as_mut_slice",
+    "as_ref",
+    "as_slice",
+    "as_str",
+    "bytes",
+    "char_indices",
+    "chars",
+    "chunks",
+    "chunks_exact",
+    "chunks_mut",
+    "iter",
+    "iter_mut",
+    "keys",
+    "lines",
+    "matches",
+    "range",
+    "rchunks",
+    "split",
+    "split_ascii_whitespace",
+    "split_terminator",
+    "split_whitespace",
+    "splitn",
+    "values",
+    "values_mut",
+    "windows",
+];
+
+impl Lowering<'_> {
+    /// What a `for` borrows its items from, as an expression that can be evaluated again.
+    pub(super) fn borrowed_items(&mut self, collection: &Expr) -> Option<Expr> {
+        match collection {
+            Expr::Paren(inner) => self.borrowed_items(&inner.expr),
+            Expr::Group(inner) => self.borrowed_items(&inner.expr),
+            Expr::Reference(reference) => {
+                let mut reference = reference.clone();
+                *reference.expr = self.lasting(*reference.expr);
+                Some(Expr::Reference(reference))
+            }
+            Expr::Array(_) if is_literal(collection) => Some(collection.clone()),
+            Expr::MethodCall(_) if borrows(collection) => Some(self.lasting_chain(collection)),
+            Expr::Path(_) => Some(collection.clone()),
+            _ => None,
+        }
+    }
+
+    /// A chain of methods of which the first borrows. Their arguments are evaluated once.
+    fn lasting_chain(&mut self, chain: &Expr) -> Expr {
+        let Expr::MethodCall(call) = chain else { return self.lasting(chain.clone()) };
+        let mut call = call.clone();
+        *call.receiver = if borrows(&call.receiver) {
+            self.lasting_chain(&call.receiver)
+        } else {
+            self.lasting(*call.receiver)
+        };
+        for argument in &mut call.args {
+            if let Expr::Closure(closure) = &argument {
+                self.refuse_changes(closure);
+            }
+            *argument = self.lasting_argument(argument.clone());
+        }
+        Expr::MethodCall(call)
+    }
+
+    /// A closure in the iterator of a loop runs again in every round.
+    fn refuse_changes(&mut self, closure: &syn::ExprClosure) {
+        if let Some(change) = place::change_of_captured(closure) {
+            self.diag.error(
+                Code::Borrow,
+                &change,
+                "this closure runs again after every wait of the loop, so it must not change \
+                 anything outside of itself: collect the items into a `Vec` before the loop",
+            );
+        }
+    }
+
+    /// Something that outlives the loop: a place with its indices decided, or a temporary.
+    fn lasting(&mut self, value: Expr) -> Expr {
+        if is_literal(&value) || (is_place(&value) && root(&value).is_some()) {
+            return value;
+        }
+        if root(&value).is_some() {
+            let mut place = self.keep_indices(value);
+            CloneIndices.visit_expr_mut(&mut place);
+            return place;
+        }
+        self.spill(value)
+    }
+
+    fn lasting_argument(&mut self, argument: Expr) -> Expr {
+        let is_function = matches!(&argument, Expr::Path(_)) && self.as_var(&argument).is_none();
+        let borrows = matches!(&argument, Expr::Reference(r) if root(&r.expr).is_some());
+        if is_constant(&argument) || is_function || borrows {
+            return argument;
+        }
+        if self::borrows(&argument) {
+            return self.lasting_chain(&argument);
+        }
+        let once = self.spill(argument);
+        syn::parse_quote!(::core::clone::Clone::clone(&#once))
+    }
+
+    /// Lowers a loop over `items`, which can be evaluated again.
+    pub(super) fn for_borrowed(
+        &mut self,
+        label: Option<&syn::Label>,
+        pat: &Pat,
+        items: &Expr,
+        body: &syn::Block,
+    ) {
+        let position = self.temporary(&position_name(pat), true);
+        let zero = self.expr_fragment(syn::parse_quote!(0_usize));
+        self.bind_temporary(position, zero);
+        let at = self.body.var(position).ident.clone();
+        let span = items.span();
+        let item: Expr = {
+            let tokens = quote_spanned!(span=> ::durable::__private::item_at(#items, #at));
+            syn::parse_quote!(#tokens)
+        };
+        self.looped(label, Dest::Ignore, true, |this, exit| {
+            let condition: Expr = syn::parse_quote!(let ::core::option::Option::Some(#pat) = #item);
+            let fragment = this.expr_fragment(condition);
+            let again = syn::parse_quote!(::durable::__private::item_again(#items, #at));
+            let derive =
+                this.new_derive(&syn::parse_quote!(::core::option::Option::Some(#pat)), again);
+            let mut binds = Vec::new();
+            let (then, then_end) = this.branch(|this| {
+                this.in_branch_scope(|this| {
+                    binds = this.bind_pat(pat);
+                    this.derive(derive, &binds);
+                    let next = this.expr_fragment(syn::parse_quote!(#at += 1));
+                    this.push(Node::Code(next));
+                    this.in_scope(|this| this.block_contents(&body.stmts, &Dest::Ignore));
+                });
+            });
+            let (otherwise, else_end) = this.branch(|this| this.exit(Exit::Goto(exit)));
+            this.join(
+                Node::If { condition: fragment, binds, then, otherwise },
+                vec![then_end, else_end],
+            );
+        });
+    }
+
+    /// A way to make the variables of a pattern again; to be called before they are bound.
+    pub(super) fn new_derive(&mut self, pat: &Pat, again: Expr) -> DeriveId {
+        let id = DeriveId(self.body.derives.len());
+        let uses = self.expr_fragment(again.clone()).uses;
+        let mut pat = pat.clone();
+        ForgetMutable.visit_pat_mut(&mut pat);
+        self.body.derives.push(Derive { pat, again, uses });
+        id
+    }
+
+    /// Notes that variables are made again in this way. Those that can be changed are saved.
+    pub(super) fn derive(&mut self, derive: DeriveId, binds: &[VarId]) {
+        for var in binds {
+            let var = &mut self.body.vars[var.0];
+            if !var.mutable {
+                var.derived = Some(derive);
+            }
+        }
+    }
+
+    /// Whether a `for` visibly borrows its items.
+    pub(super) fn is_borrowable(&self, collection: &Expr) -> bool {
+        let is_derived =
+            self.as_var(collection).is_some_and(|var| self.body.var(var).derived.is_some());
+        is_derived || borrowable(collection)
+    }
+}
+
+/// Whether a `for` visibly borrows its items.
+fn borrowable(collection: &Expr) -> bool {
+    match collection {
+        Expr::Paren(inner) => borrowable(&inner.expr),
+        Expr::Group(inner) => borrowable(&inner.expr),
+        Expr::Reference(_) => true,
+        Expr::Array(_) => is_literal(collection),
+        other => borrows(other),
+    }
+}
+
+fn borrows(expr: &Expr) -> bool {
+    match expr {
+        Expr::MethodCall(call) => {
+            BORROWING.iter().any(|name| call.method == name) || borrows(&call.receiver)
+        }
+        Expr::Paren(inner) => borrows(&inner.expr),
+        _ => false,
+    }
+}
+
+/// Whether an expression is made of literals, so that it can stand anywhere.
+fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Lit(_) => true,
+        Expr::Unary(unary) => is_literal(&unary.expr),
+        Expr::Reference(reference) => is_literal(&reference.expr),
+        Expr::Paren(inner) => is_literal(&inner.expr),
+        Expr::Array(array) => array.elems.iter().all(is_literal),
+        Expr::Tuple(tuple) => !tuple.elems.is_empty() && tuple.elems.iter().all(is_literal),
+        _ => false,
+    }
+}
+
+/// A range is not `Copy`, and an index is used in every block.
+struct CloneIndices;
+
+impl VisitMut for CloneIndices {
+    fn visit_expr_index_mut(&mut self, index: &mut syn::ExprIndex) {
+        visit_mut::visit_expr_index_mut(self, index);
+        if !is_literal(&index.index) {
+            let at = index.index.to_token_stream();
+            *index.index = syn::parse_quote!(::core::clone::Clone::clone(&#at));
+        }
+    }
+}
+
+/// A `mut` binding has a slot of its own, which the item must not overwrite.
+struct ForgetMutable;
+
+impl VisitMut for ForgetMutable {
+    fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        if let Pat::Ident(name) = pat
+            && name.mutability.is_some()
+            && name.by_ref.is_none()
+        {
+            *pat = match name.subpat.take() {
+                Some((_, subpat)) => *subpat,
+                None => syn::parse_quote!(_),
+            };
+        }
+        visit_mut::visit_pat_mut(self, pat);
+    }
+
+    fn visit_field_pat_mut(&mut self, field: &mut syn::FieldPat) {
+        self.visit_pat_mut(&mut field.pat);
+        if field.colon_token.is_none() && !matches!(*field.pat, Pat::Ident(_)) {
+            // `Point { x }` is `Point { x: x }`.
+            field.colon_token = Some(syn::token::Colon::default());
+        }
+    }
+}
+
+/// The name under which a position is saved.
+fn position_name(pat: &Pat) -> String {
+    match bindings(pat).first() {
+        Some(binding) => {
+            format!("position_of_{}_", binding.ident.to_string().trim_start_matches("r#"))
+        }
+        None => "position".to_owned(),
+    }
+}
