@@ -4,6 +4,8 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 use crate::diag::{Code, Diagnostics};
+use crate::ir::Body;
+use crate::layout::{Layout, Place};
 use crate::lower::branches::parts;
 use crate::parse::FunctionItem;
 
@@ -193,6 +195,28 @@ pub(crate) fn body(item: &FunctionItem, diag: &mut Diagnostics) {
         fn visit_item(&mut self, _: &'ast syn::Item) {}
     }
     Rules(diag).visit_block(&item.body);
+}
+
+/// A borrow that would have to be saved.
+pub(crate) fn borrows(body: &Body, layout: &Layout, diag: &mut Diagnostics) {
+    for slot in &layout.slots {
+        let var = body.var(slot.var);
+        if let Place::Saved { first, .. } = &slot.place
+            && var.borrows
+        {
+            let name = &var.ident;
+            let awaited = &body.awaits[first.0].text;
+            diag.error(
+                Code::Borrow,
+                name,
+                &format!(
+                    "`{name}` borrows, and it is needed after the await of `{awaited}`: a borrow \
+                     cannot be saved; borrow again after the await, or keep a copy \
+                     (`.clone()`, `.to_owned()`, or `.collect()` into a `Vec`)"
+                ),
+            );
+        }
+    }
 }
 
 /// Names that a proxy has of its own.

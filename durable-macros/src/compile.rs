@@ -10,9 +10,9 @@ use crate::diag::{Code, Diagnostics};
 use crate::emit::{self, Compiled};
 use crate::layout::Layout;
 use crate::liveness::Liveness;
-use crate::lower::{Param, Source, lower};
+use crate::lower::{Source, lower};
 use crate::parse::{FunctionItem, Options};
-use crate::{check, determinism, parse};
+use crate::{check, conditional, determinism, parse};
 
 /// Compiles an orchestrator.
 pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -27,33 +27,36 @@ pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream 
     check::free_function(&item, "an orchestrator", &mut diag);
     check::function(&item, "an orchestrator", "OrchestrationContext", &mut diag);
     let sound = !diag.has_errors();
-    check::body(&item, &mut diag);
+    let variants = conditional::variants(item, &mut diag);
+    let errors = diag.into_tokens();
+    let items =
+        variants.iter().map(|item| orchestrator_variant(item, sound && errors.is_empty(), sound));
+    quote!(#errors #(#items)*)
+}
+
+/// Compiles the body of an orchestrator. `ok` says whether there was no error so far, `sound`
+/// whether there is none in the signature.
+fn orchestrator_variant(item: &FunctionItem, ok: bool, sound: bool) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    check::body(item, &mut diag);
     determinism::check(&item.body, &mut diag);
-    let compiled = passes(&item, &mut diag);
-    debug::print(&item, &compiled, &diag);
-    finish(diag, |ok| {
-        if ok {
-            emit::orchestrator(&item, &compiled)
-        } else {
-            emit::fallback(&item, "Orchestration", sound)
-        }
-    })
+    let compiled = passes(item, &mut diag);
+    debug::print(item, &compiled, &diag);
+    let items = if ok && !diag.has_errors() {
+        emit::orchestrator(item, &compiled)
+    } else {
+        emit::fallback(item, "Orchestration", sound)
+    };
+    let errors = conditional::only_where(item, diag.into_tokens());
+    quote!(#errors #items)
 }
 
 /// lower -> liveness -> layout.
 fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
-    let params: Vec<Param> = item
-        .params
-        .iter()
-        .map(|param| Param {
-            ident: param.ident.clone(),
-            mutable: param.mutable,
-            ty: param.ty.clone(),
-        })
-        .collect();
-    let lowered = lower(&Source { params: &params, body: &item.body }, diag);
+    let lowered = lower(&Source { params: &item.params, body: &item.body }, diag);
     let liveness = Liveness::of(&lowered.body);
     let layout = Layout::of(&lowered.body, &liveness, &lowered.params);
+    check::borrows(&lowered.body, &layout, diag);
     Compiled { body: lowered.body, items: lowered.items, params: lowered.params, liveness, layout }
 }
 

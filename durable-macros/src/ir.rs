@@ -60,6 +60,8 @@ pub(crate) struct Var {
     pub(crate) literal: Option<syn::Lit>,
     /// How it is borrowed again where it is needed, so that it is never saved.
     pub(crate) derived: Option<DeriveId>,
+    /// Visibly a borrow that cannot be taken again, so that it cannot cross an await.
+    pub(crate) borrows: bool,
     /// Made by the compiler, for a value that is needed later in the same expression.
     pub(crate) temporary: bool,
 }

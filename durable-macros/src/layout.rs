@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::ir::{AwaitId, BlockId, BlockKind, Body, Exit, Node, VarId, fragments, walk};
 use crate::liveness::Liveness;
+use crate::lower::fields::{DOT, PART};
 
 /// Where everything is kept, and what it is called.
 #[derive(Debug)]
@@ -170,7 +171,9 @@ fn ways_out(body: &Body, block: BlockId) -> Ways {
 fn saved_name(body: &Body, var: VarId, taken: &mut HashMap<String, usize>) -> String {
     let var = body.var(var);
     let ident = var.ident.to_string();
-    let base = if var.temporary {
+    let base = if let Some(part) = ident.strip_prefix(PART) {
+        &part.replace(DOT, ".")
+    } else if var.temporary {
         let without_number = ident.trim_end_matches(|c: char| c.is_ascii_digit());
         without_number.trim_matches('_')
     } else {

@@ -3,6 +3,7 @@
 
 mod check;
 mod compile;
+mod conditional;
 mod determinism;
 mod diag;
 mod emit;

@@ -7,6 +7,7 @@ pub(crate) mod branches;
 mod control;
 mod desugar;
 mod expr;
+pub(crate) mod fields;
 mod flow;
 mod fork;
 mod macros;
@@ -32,13 +33,7 @@ use crate::ir::{
     Await, AwaitId, Block, BlockId, BlockKind, Body, BranchId, Exit, Fragment, FragmentCode, Let,
     Node, Scope, ScopeId, Seq, Var, VarId,
 };
-
-/// A parameter.
-pub(crate) struct Param {
-    pub(crate) ident: Ident,
-    pub(crate) mutable: bool,
-    pub(crate) ty: syn::Type,
-}
+use crate::parse::Param;
 
 /// What lowering takes from the parsed function.
 pub(crate) struct Source<'a> {
@@ -57,6 +52,8 @@ pub(crate) struct Lowered {
 
 /// Lowers a body. On errors the result is not complete, and must not be used.
 pub(crate) fn lower(source: &Source<'_>, diag: &mut Diagnostics) -> Lowered {
+    let mut body = source.body.clone();
+    fields::split(&mut body, source.params);
     let mut lowering = Lowering::new(diag);
     lowering.open_scope();
     let params: Vec<VarId> = source
@@ -71,7 +68,7 @@ pub(crate) fn lower(source: &Source<'_>, diag: &mut Diagnostics) -> Lowered {
     let start = lowering.new_block(BlockKind::Start);
     lowering.enter(start);
     lowering.open_scope();
-    lowering.block_contents(&source.body.stmts, &Dest::Return);
+    lowering.block_contents(&body.stmts, &Dest::Return);
     if lowering.is_reachable() {
         let unit = lowering.expr_fragment(syn::parse_quote!(()));
         lowering.exit(Exit::Return(unit));
@@ -303,7 +300,16 @@ impl<'d> Lowering<'d> {
 
     fn bind_var(&mut self, ident: Ident, mutable: bool, temporary: bool) -> VarId {
         let id = VarId(self.body.vars.len());
-        let var = Var { ident, mutable, ty: None, literal: None, derived: None, temporary };
+        self.hide(&ident);
+        let var = Var {
+            ident,
+            mutable,
+            ty: None,
+            literal: None,
+            derived: None,
+            borrows: false,
+            temporary,
+        };
         self.body.vars.push(var);
         if let Some(scope) = self.scopes.last_mut() {
             scope.vars.push(id);
@@ -592,7 +598,7 @@ fn is_jump(expr: &syn::Expr) -> bool {
 }
 
 /// The attributes of an expression that can be a statement and suspend.
-fn expr_attrs(expr: &mut syn::Expr) -> Option<&mut Vec<syn::Attribute>> {
+pub(crate) fn expr_attrs(expr: &mut syn::Expr) -> Option<&mut Vec<syn::Attribute>> {
     Some(match expr {
         syn::Expr::Await(e) => &mut e.attrs,
         syn::Expr::Try(e) => &mut e.attrs,

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use crate::diag::{Code, Diagnostics};
 
 /// `name = ".."` and `version = ".."` of an attribute.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<syn::LitStr>,
     pub(crate) version: Option<syn::LitStr>,
@@ -109,7 +109,7 @@ impl Return {
 }
 
 /// A free function, or a method, that can be called by name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FunctionItem {
     pub(crate) attrs: Vec<syn::Attribute>,
     pub(crate) vis: syn::Visibility,

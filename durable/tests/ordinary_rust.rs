@@ -339,3 +339,137 @@ async fn awaited_collection() -> Result<i64, TaskError> {
 fn a_collection_can_be_awaited() {
     assert_eq!(run::<awaited_collection>(()), 5);
 }
+
+// --- partial moves ------------------------------------------------------------------------------------
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Plan {
+    files: Vec<String>,
+    links: Vec<String>,
+    owner: Owner,
+    count: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Owner {
+    name: String,
+    mail: String,
+}
+
+fn a_plan() -> Plan {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Plan {
+        files: texts(&["f", "g"]),
+        links: texts(&["l"]),
+        owner: Owner { name: "n".to_owned(), mail: "m".to_owned() },
+        count: 4,
+    }
+}
+
+#[orchestrator]
+async fn moved_by_field(plan: Plan, mut plans: Vec<Plan>) -> Result<Vec<String>, TaskError> {
+    let mut out = Vec::new();
+    out.push(format!("{}", plan.files.len()));
+    for file in plan.files {
+        out.push(word(file).await? + &plan.links[0]);
+    }
+    out.extend(plan.links);
+    out.push(word(plan.owner.name).await?);
+    echo(plan.count).await?;
+    out.push(word(plan.owner.mail).await?);
+    while let Some(mut plan) = plans.pop() {
+        plan.count += 1;
+        let count = plan.count;
+        word(plan.owner.mail).await?;
+        plan.count += echo(count).await?;
+        out.push(format!("{} {}", plan.links.len(), plan.count));
+    }
+    Ok(out)
+}
+
+#[test]
+fn fields_move_one_by_one() {
+    assert_eq!(
+        run::<moved_by_field>((a_plan(), vec![a_plan()])),
+        ["2", "fl", "gl", "l", "n", "m", "1 10"]
+    );
+    let graph = moved_by_field::state_machine();
+    assert!(graph.variables.contains(&"plan.links"), "{:?}", graph.variables);
+}
+
+// --- conditional compilation --------------------------------------------------------------------------
+
+#[orchestrator]
+async fn conditional(a: i64) -> Result<i64, TaskError> {
+    let mut sum = 0;
+    #[cfg(debug_assertions)]
+    let step = echo(1).await?;
+    #[cfg(not(debug_assertions))]
+    let step = echo(1).await?;
+    #[cfg(not(test))]
+    {
+        sum += no_such_function(1).await?;
+    }
+    sum += match a {
+        #[cfg(not(test))]
+        0 => no_such_function(2).await?,
+        #[cfg(test)]
+        0 => echo(20).await?,
+        _ => step,
+    };
+    Ok(sum)
+}
+
+#[test]
+fn statements_can_be_conditional() {
+    assert_eq!(trace::<conditional>((0,)), (20, vec!["1".to_owned(), "20".to_owned()]));
+    assert_eq!(run::<conditional>((5,)), 1);
+}
+
+// --- borrows ------------------------------------------------------------------------------------------
+
+#[orchestrator]
+async fn borrows(mut plan: Plan, shape: Shape) -> Result<Vec<String>, TaskError> {
+    let mut out = Vec::new();
+    let owner = &plan.owner;
+    let name: &str = &owner.name;
+    word(name.to_owned()).await?;
+    out.push(name.to_owned());
+    let first = &plan.files[0];
+    let text = first.as_str();
+    word(text.to_owned()).await?;
+    out.push(format!("{text} {first}"));
+    let links = &mut plan.links;
+    echo(links.len() as i64).await?;
+    links.push("new".to_owned());
+    let &count = &plan.count;
+    plan.count = 0;
+    echo(1).await?;
+    out.push(format!("{count} {}", plan.links.len()));
+    if let Shape::Named { name, size } = &shape {
+        echo(*size).await?;
+        out.push(name.clone());
+    }
+    let size = match &shape {
+        Shape::Line(n) if *n > 3 => {
+            echo(*n).await?;
+            *n
+        }
+        Shape::Named { size, .. } => echo(*size).await? + size,
+        _ => 0,
+    };
+    let Shape::Named { name, .. } = &shape else {
+        echo(-1).await?;
+        return Ok(out);
+    };
+    echo(size).await?;
+    out.push(format!("{name}{size}"));
+    Ok(out)
+}
+
+#[test]
+fn borrows_of_locals_cross_awaits() {
+    let named = Shape::Named { name: "s".to_owned(), size: 2 };
+    assert_eq!(run::<borrows>((a_plan(), named)), ["n", "f f", "4 2", "s", "s4"]);
+    assert_eq!(run::<borrows>((a_plan(), Shape::Line(7))), ["n", "f f", "4 2"]);
+}

@@ -8,6 +8,7 @@ use super::{call_items, describe, function_impl};
 use crate::ir::{AwaitId, BlockId, BlockKind, Body, VarId};
 use crate::layout::{Layout, Place};
 use crate::liveness::Liveness;
+use crate::lower::fields::{DOT, PART};
 use crate::parse::{FunctionItem, ReturnKind};
 
 /// What the passes before made.
@@ -258,6 +259,9 @@ fn slots(compiled: &Compiled) -> TokenStream {
 fn marker_ident(ident: &Ident, temporary: bool) -> Ident {
     if temporary {
         return Ident::new("value_of_this_expression", Span::mixed_site());
+    }
+    if let Some(part) = ident.to_string().strip_prefix(PART) {
+        return Ident::new(&part.replace(DOT, "_"), Span::mixed_site());
     }
     let mut marker = ident.clone();
     marker.set_span(Span::mixed_site());

@@ -157,6 +157,118 @@ impl Lowering<'_> {
         });
     }
 
+    // --- bindings that borrow -----------------------------------------------------------------------
+
+    /// Binds a pattern whose value is `init`. Bindings that borrow from a local are borrowed again
+    /// where they are needed after an await.
+    pub(super) fn bind_borrowing(
+        &mut self,
+        pat: &Pat,
+        ty: Option<&syn::Type>,
+        init: &Expr,
+    ) -> Vec<VarId> {
+        if !self.borrows_again(init) {
+            let binds = self.bind_pat(pat);
+            if visibly_borrows(init) {
+                for var in &binds {
+                    self.body.vars[var.0].borrows = true;
+                }
+            }
+            return binds;
+        }
+        let mut again = pat.clone();
+        ForgetCopies.visit_pat_mut(&mut again);
+        let kept = bindings(&again);
+        let typed: Pat = match ty {
+            Some(ty) => Pat::Type(syn::PatType {
+                attrs: Vec::new(),
+                pat: Box::new(again),
+                colon_token: syn::token::Colon::default(),
+                ty: Box::new(ty.clone()),
+            }),
+            None => again,
+        };
+        let derive = self.new_derive(&typed, init.clone());
+        let binds = self.bind_pat(pat);
+        let borrowing: Vec<VarId> = binds
+            .iter()
+            .copied()
+            .filter(|var| kept.iter().any(|kept| kept.ident == self.body.var(*var).ident))
+            .collect();
+        self.derive(derive, &borrowing);
+        for var in borrowing {
+            let var = &mut self.body.vars[var.0];
+            var.borrows = var.derived.is_none();
+        }
+        binds
+    }
+
+    /// Whether evaluating an expression again gives the same borrow, as long as that is alive.
+    fn borrows_again(&self, init: &Expr) -> bool {
+        /// Methods that by convention give a view of what they are called on.
+        const VIEWS: [&str; 10] = [
+            "as_bytes",
+            "as_deref",
+            "as_deref_mut",
+            "as_mut",
+            "as_mut_slice",
+            "as_os_str",
+            "as_path",
+            "as_ref",
+            "as_slice",
+            "as_str",
+        ];
+        match init {
+            Expr::Paren(inner) => self.borrows_again(&inner.expr),
+            Expr::Reference(reference) => self.is_lasting_place(&reference.expr),
+            Expr::MethodCall(call) => {
+                call.args.is_empty()
+                    && VIEWS.iter().any(|name| call.method == name)
+                    && (self.is_lasting_place(&call.receiver) || self.borrows_again(&call.receiver))
+            }
+            _ => false,
+        }
+    }
+
+    /// A part of a local whose place is fixed.
+    fn is_lasting_place(&self, place: &Expr) -> bool {
+        match place {
+            Expr::Path(_) => self.as_var(place).is_some(),
+            Expr::Field(field) => self.is_lasting_place(&field.base),
+            Expr::Paren(inner) => self.is_lasting_place(&inner.expr),
+            Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => {
+                self.is_lasting_place(&unary.expr)
+            }
+            Expr::Index(index) => {
+                self.is_lasting_place(&index.expr) && self.is_fixed_index(&index.index)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_fixed_index(&self, index: &Expr) -> bool {
+        match index {
+            Expr::Range(range) => {
+                range.start.iter().chain(&range.end).all(|end| self.is_fixed_index(end))
+            }
+            Expr::Path(_) => self.as_var(index).is_some_and(|var| !self.body.var(var).mutable),
+            other => is_literal(other),
+        }
+    }
+
+    /// A binding of this name hides what others borrow from: they cannot borrow again.
+    pub(super) fn hide(&mut self, name: &proc_macro2::Ident) {
+        let Some(scope) = self.scopes.last() else { return };
+        for var in scope.vars.clone() {
+            let Some(derive) = self.body.var(var).derived else { continue };
+            let uses = &self.body.derives[derive.0].uses;
+            if uses.iter().any(|used| self.body.var(*used).ident == *name) {
+                self.body.vars[var.0].derived = None;
+                self.body.vars[var.0].borrows = true;
+            }
+        }
+    }
+
     /// A way to make the variables of a pattern again; to be called before they are bound.
     pub(super) fn new_derive(&mut self, pat: &Pat, again: Expr) -> DeriveId {
         let id = DeriveId(self.body.derives.len());
@@ -186,7 +298,7 @@ impl Lowering<'_> {
 }
 
 /// Whether a `for` visibly borrows its items.
-fn borrowable(collection: &Expr) -> bool {
+pub(super) fn borrowable(collection: &Expr) -> bool {
     match collection {
         Expr::Paren(inner) => borrowable(&inner.expr),
         Expr::Group(inner) => borrowable(&inner.expr),
@@ -229,6 +341,43 @@ impl VisitMut for CloneIndices {
             let at = index.index.to_token_stream();
             *index.index = syn::parse_quote!(::core::clone::Clone::clone(&#at));
         }
+    }
+}
+
+/// Whether an expression visibly gives a borrow.
+fn visibly_borrows(init: &Expr) -> bool {
+    /// Methods whose name says that they borrow, and that no owned type has.
+    const CERTAIN: [&str; 12] = [
+        "as_bytes",
+        "as_mut_slice",
+        "as_slice",
+        "as_str",
+        "char_indices",
+        "chars",
+        "chunks",
+        "iter",
+        "iter_mut",
+        "lines",
+        "split_whitespace",
+        "windows",
+    ];
+    match init {
+        Expr::Reference(reference) => !is_literal(&reference.expr),
+        Expr::Paren(inner) => visibly_borrows(&inner.expr),
+        Expr::MethodCall(call) => CERTAIN.iter().any(|name| call.method == name),
+        _ => false,
+    }
+}
+
+/// What is bound behind a `&` is a copy, and what it was copied from may change.
+struct ForgetCopies;
+
+impl VisitMut for ForgetCopies {
+    fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        if matches!(pat, Pat::Reference(_)) {
+            *pat = syn::parse_quote!(_);
+        }
+        visit_mut::visit_pat_mut(self, pat);
     }
 }
 

@@ -37,7 +37,7 @@ impl Lowering<'_> {
         match &init.diverge {
             None => {
                 let literal = literal(&pat, ty.as_ref(), &init.expr);
-                let binds = self.bind_pat(&pat);
+                let binds = self.bind_borrowing(&pat, ty.as_ref(), &init.expr);
                 if let (Some(literal), [var]) = (literal, binds.as_slice()) {
                     self.body.vars[var.0].literal = Some(literal);
                 }
@@ -60,7 +60,7 @@ impl Lowering<'_> {
                     // It suspended and then ended in something that rustc knows does not return.
                     self.seal(position);
                 }
-                let binds = self.bind_pat(&pat);
+                let binds = self.bind_borrowing(&pat, ty.as_ref(), &init.expr);
                 self.push(Node::Let(Box::new(Let {
                     attrs,
                     pat,
@@ -168,7 +168,7 @@ impl Lowering<'_> {
     /// Binds what the `let`s of a condition bind.
     fn bind_condition(&mut self, condition: &syn::Expr) -> Vec<VarId> {
         match condition {
-            syn::Expr::Let(binding) => self.bind_pat(&binding.pat),
+            syn::Expr::Let(binding) => self.bind_borrowing(&binding.pat, None, &binding.expr),
             syn::Expr::Binary(chain) if matches!(chain.op, syn::BinOp::And(_)) => {
                 let mut binds = self.bind_condition(&chain.left);
                 binds.extend(self.bind_condition(&chain.right));
@@ -189,6 +189,7 @@ impl Lowering<'_> {
         if !self.is_reachable() {
             return;
         }
+        let matched = scrutinee.clone();
         let scrutinee = self.expr_fragment(scrutinee);
         let mut arms = Vec::new();
         let mut ends = Vec::new();
@@ -197,7 +198,7 @@ impl Lowering<'_> {
             let (pat, guard) = split_guard(&arm);
             let (code, end) = self.branch(|this| {
                 this.in_branch_scope(|this| {
-                    binds = this.bind_pat(&pat);
+                    binds = this.bind_borrowing(&pat, None, &matched);
                     guard_fragment = guard.map(|guard| this.expr_fragment(guard));
                     this.expr_into((*arm.body).clone(), dest);
                 });
