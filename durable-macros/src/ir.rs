@@ -262,8 +262,9 @@ pub(crate) struct Jump {
     pub(crate) target: BlockId,
     /// Names that the fragment itself has bound where the jump is.
     pub(crate) shadowed: BTreeSet<String>,
-    /// Variables that the fragment has assigned on every way to the jump.
-    pub(crate) defines: BTreeSet<VarId>,
+    /// Variables that the fragment has assigned on every way to the jump; `None` if no way leads
+    /// there.
+    pub(crate) defines: Option<BTreeSet<VarId>>,
 }
 
 impl Body {

@@ -176,7 +176,9 @@ impl Liveness {
             None => live.clear(),
         }
         for jump in &fragment.jumps {
-            live.extend(self.live_in(jump.target).difference(&jump.defines));
+            if let Some(defines) = &jump.defines {
+                live.extend(self.live_in(jump.target).difference(defines));
+            }
         }
         live.extend(&fragment.uses);
     }

@@ -10,7 +10,7 @@ mod expr;
 pub(crate) mod fields;
 mod flow;
 mod fork;
-mod macros;
+pub(crate) mod macros;
 mod names;
 mod number;
 mod operands;
@@ -386,8 +386,7 @@ impl<'d> Lowering<'d> {
             uses.extend(&self.body.derives[derive.0].uses);
         }
         for jump in &mut jumps {
-            // A jump that is not reached by any way needs nothing.
-            jump.defines = at_jumps.remove(&jump.mark.to_string()).unwrap_or_default();
+            jump.defines = at_jumps.remove(&jump.mark.to_string());
         }
         if let Some(exit) = self.async_exits.last_mut() {
             exit.used |= jumps.iter().any(|jump| jump.target == exit.exit);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Lifetime;
 use syn::spanned::Spanned;
@@ -15,6 +15,7 @@ use crate::ir::{
 };
 use crate::layout::{Layout, Place};
 use crate::liveness::{Liveness, Way};
+use crate::lower::macros::visit_arguments_mut;
 
 /// What the step function is made from.
 pub(crate) struct Machine<'a> {
@@ -332,7 +333,11 @@ impl<'a> BlockEmitter<'a> {
     fn let_node(&mut self, binding: &Let) -> (TokenStream, Vec<Pending>) {
         let Let { attrs, pat, ty, init, otherwise, binds } = binding;
         let (init, pending) = self.fragment(init);
-        let (init, mut left) = self.wrap_value(init, pending);
+        let (mut init, mut left) = self.wrap_value(init, pending);
+        if otherwise.is_some() && ends_with_brace(&init) {
+            // Rust takes no brace before `else`.
+            init = quote!((#init));
+        }
         let otherwise = otherwise.as_ref().map(|otherwise| {
             let (code, pending) = self.seq(otherwise, &[]);
             let (code, inner) = self.wrap_diverging(&code, pending);
@@ -593,6 +598,11 @@ impl<'a> BlockEmitter<'a> {
     }
 }
 
+fn ends_with_brace(code: &TokenStream) -> bool {
+    matches!(code.clone().into_iter().last(), Some(TokenTree::Group(group))
+        if group.delimiter() == Delimiter::Brace)
+}
+
 fn fragment_span(fragment: &Fragment) -> Span {
     match &fragment.code {
         FragmentCode::Expr(expr) => expr.span(),
@@ -653,6 +663,10 @@ impl VisitMut for Rewrite<'_> {
             }
             _ => {}
         }
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+        visit_arguments_mut(mac, &mut |argument| self.visit_expr_mut(argument));
     }
 
     fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {}

@@ -107,8 +107,9 @@ impl<'a> Flow<'a> {
 
     fn mention(&mut self, ident: &Ident) {
         if self.marks.contains(&ident) {
-            let assigned = self.assigned.take().unwrap_or_default();
-            self.at_jumps.insert(ident.to_string(), assigned);
+            if let Some(assigned) = self.assigned.take() {
+                self.at_jumps.insert(ident.to_string(), assigned);
+            }
             return;
         }
         if let Some(var) = self.variable(ident) {

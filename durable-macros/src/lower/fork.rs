@@ -102,6 +102,7 @@ impl Lowering<'_> {
     ) -> Option<Position> {
         let branch = self.open_branch(fork, None);
         let value = self.temporary("value", false);
+        self.push(Node::Declare { var: value });
         self.branch_body(work, value);
         let mut handled = None;
         if self.is_reachable() {
@@ -199,6 +200,7 @@ impl Lowering<'_> {
         failed: BlockId,
     ) {
         let value = self.temporary("value", false);
+        self.push(Node::Declare { var: value });
         self.branch_body(work, value);
         if !self.is_reachable() {
             return;

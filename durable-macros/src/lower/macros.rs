@@ -132,21 +132,8 @@ impl Lowering<'_> {
 
     /// `matches!(value, pattern if guard)` is a `match`.
     fn matches_macro(&mut self, mac: syn::ExprMacro) -> Expr {
-        let parser = |input: ParseStream<'_>| {
-            let value: Expr = input.parse()?;
-            input.parse::<Token![,]>()?;
-            let pat = Pat::parse_multi_with_leading_vert(input)?;
-            let guard: Option<Expr> = if input.peek(Token![if]) {
-                input.parse::<Token![if]>()?;
-                Some(input.parse()?)
-            } else {
-                None
-            };
-            input.parse::<Option<Token![,]>>()?;
-            Ok((value, pat, guard))
-        };
-        match parser.parse2(mac.mac.tokens.clone()) {
-            Ok((value, pat, guard)) => {
+        match syn::parse2(mac.mac.tokens.clone()) {
+            Ok(Test { value, pat, guard }) => {
                 let guard = guard.map(|guard| quote::quote!(if #guard));
                 self.expr(syn::parse_quote! {
                     match #value { #pat #guard => true, #[allow(unreachable_patterns)] _ => false }
@@ -160,10 +147,77 @@ impl Lowering<'_> {
     }
 }
 
+/// Visits the arguments of a macro of std as the expressions that they are.
+pub(crate) fn visit_arguments_mut(mac: &mut syn::Macro, visit: &mut dyn FnMut(&mut Expr)) {
+    let name = mac.path.segments.last().map(|segment| segment.ident.to_string());
+    let arguments = name.and_then(|name| Arguments::of(&name));
+    match arguments {
+        None => {}
+        Some(Arguments::Matches) => {
+            let Ok(Test { mut value, pat, mut guard }) = syn::parse2(mac.tokens.clone()) else {
+                return;
+            };
+            visit(&mut value);
+            guard.iter_mut().for_each(visit);
+            let guard = guard.map(|guard| quote::quote!(if #guard));
+            mac.tokens = quote::quote!(#value, #pat #guard);
+        }
+        Some(Arguments::Vec) => {
+            let Ok(elements) = syn::parse2::<Elements>(mac.tokens.clone()) else { return };
+            match elements {
+                Elements::List(mut elements) => {
+                    elements.iter_mut().for_each(&mut *visit);
+                    mac.tokens = quote::quote!(#(#elements),*);
+                }
+                Elements::Repeat(mut element, mut count) => {
+                    visit(&mut element);
+                    visit(&mut count);
+                    mac.tokens = quote::quote!(#element; #count);
+                }
+            }
+        }
+        Some(Arguments::Format | Arguments::First(_)) => {
+            let parser = Punctuated::<Expr, Token![,]>::parse_terminated;
+            let Ok(mut arguments) = parser.parse2(mac.tokens.clone()) else { return };
+            for argument in &mut arguments {
+                match argument {
+                    // `name = value`
+                    Expr::Assign(named) => visit(&mut named.right),
+                    value => visit(value),
+                }
+            }
+            mac.tokens = quote::quote!(#arguments);
+        }
+    }
+}
+
 /// The arguments of `vec!`.
 enum Elements {
     List(Vec<Expr>),
     Repeat(Box<Expr>, Box<Expr>),
+}
+
+/// The arguments of `matches!`.
+struct Test {
+    value: Expr,
+    pat: Pat,
+    guard: Option<Expr>,
+}
+
+impl Parse for Test {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let value = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let pat = Pat::parse_multi_with_leading_vert(input)?;
+        let guard = if input.peek(Token![if]) {
+            input.parse::<Token![if]>()?;
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        input.parse::<Option<Token![,]>>()?;
+        Ok(Self { value, pat, guard })
+    }
 }
 
 impl Parse for Elements {

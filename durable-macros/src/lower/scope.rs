@@ -7,6 +7,7 @@ use quote::quote_spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 
+use super::macros::visit_arguments_mut;
 use crate::ir::{BlockId, Body, Jump, Scope, VarId};
 
 /// A name that a pattern binds.
@@ -118,7 +119,7 @@ impl<'a> JumpMarks<'a> {
         let mark = Ident::new(&format!("__jump{}", self.next_mark), Span::mixed_site());
         *self.next_mark += 1;
         let shadowed = self.local.iter().flatten().cloned().collect();
-        self.jumps.push(Jump { mark: mark.clone(), target, shadowed, defines: BTreeSet::new() });
+        self.jumps.push(Jump { mark: mark.clone(), target, shadowed, defines: None });
         syn::parse_quote!(#mark)
     }
 
@@ -290,6 +291,10 @@ impl VisitMut for JumpMarks<'_> {
     fn visit_expr_let_mut(&mut self, expr: &mut syn::ExprLet) {
         self.visit_expr_mut(&mut expr.expr);
         self.bind(&expr.pat);
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+        visit_arguments_mut(mac, &mut |argument| self.visit_expr_mut(argument));
     }
 
     fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {

@@ -227,7 +227,7 @@ impl<S: States> Cursor<S> {
         if root.branches.is_empty() {
             return Ok(Self::new(root.state, root.awaiting));
         }
-        Ok(Self { root: Some(root), ..Self::new(S::ALL[0], None) })
+        Ok(Self { state: root.state, root: Some(root), ..Self::new(S::ALL[0], None) })
     }
 }
 

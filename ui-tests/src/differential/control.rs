@@ -116,10 +116,19 @@ impl Generator {
     }
 
     pub(crate) fn if_like(&mut self, ty: Option<Ty>, otherwise: bool) -> String {
-        let condition = self.expr(Ty::Bool);
+        let (condition, bound, then_state) = if self.rng.percent(20) {
+            self.chain()
+        } else {
+            (self.expr(Ty::Bool), None, self.vars.snapshot())
+        };
         let before = self.vars.snapshot();
         let mut ends = Vec::new();
-        let then = self.block_of(ty, Some(&mut ends), |_, _| {});
+        self.vars.restore(&then_state);
+        let then = self.block_of(ty, Some(&mut ends), |this, _| {
+            if let Some(name) = &bound {
+                this.vars.declare(name, Ty::Int, false, Value::Some);
+            }
+        });
         self.vars.restore(&before);
         let mut text = format!("if {condition} {then}");
         if otherwise {
@@ -146,6 +155,22 @@ impl Generator {
         }
         self.vars.merge(&before, &ends);
         text
+    }
+
+    /// A chain of conditions, the name that it binds, and the variables where all of it holds. What
+    /// is left are the variables where it may not have run to its end.
+    fn chain(&mut self) -> (String, Option<String>, Snapshot) {
+        let first = self.expr(Ty::Bool);
+        let before = self.vars.snapshot();
+        let value = self.expr(Ty::MaybeInt);
+        let name = self.name();
+        let mark = self.vars.len();
+        self.vars.declare(&name, Ty::Int, false, Value::Some);
+        let second = self.expr(Ty::Bool);
+        self.vars.truncate(mark);
+        let after = self.vars.snapshot();
+        self.vars.merge(&before.clone(), &[before, after.clone()]);
+        (format!("{first} && let Some({name}) = {value} && {second}"), Some(name), after)
     }
 
     fn if_let_value(&mut self, ty: Ty) -> String {
@@ -234,12 +259,16 @@ impl Generator {
         let last = patterns.len() - 1;
         for (index, (pattern, binds)) in patterns.into_iter().enumerate() {
             self.vars.restore(&before);
-            if index < last && self.rng.percent(30) && !binds.iter().any(|(_, ty)| !ty.copies()) {
+            if index < last && self.rng.percent(40) {
                 let mark = self.vars.len();
                 for (name, ty) in &binds {
                     self.vars.declare(name, *ty, false, Value::Some);
                 }
-                let guard = self.purely(|this| this.expr(Ty::Bool));
+                let guard = if self.rng.percent(50) {
+                    self.reading(|this| this.expr(Ty::Bool))
+                } else {
+                    self.purely(|this| this.expr(Ty::Bool))
+                };
                 self.vars.truncate(mark);
                 let mut guarded = Vec::new();
                 let block = self.arm(ty, &binds, Some(&mut guarded));
@@ -397,6 +426,87 @@ impl Generator {
         format!("'{label}: {block}")
     }
 
+    // --- branches that run side by side -----------------------------------------------------------
+
+    /// An `async` block that gives a `Result`. It only reads what is around it.
+    fn async_block(&mut self, ty: Ty) -> String {
+        let outside = self.vars.len();
+        let (jumps, ret, fallible) = (std::mem::take(&mut self.jumps), self.ret, self.fallible);
+        (self.ret, self.fallible) = (ty, true);
+        self.vars.lock(outside, true);
+        self.vars.loops += 1;
+        let mut text = String::from("async {\n");
+        self.depth += 1;
+        let count = 1 + self.rng.below(3);
+        self.stmts(count, &mut text);
+        let value = self.expr(ty);
+        self.depth -= 1;
+        text.push_str(&format!("Ok::<{}, Fault>({value})\n}}", ty.text()));
+        self.vars.truncate(outside);
+        self.vars.loops -= 1;
+        self.vars.lock(outside, false);
+        (self.jumps, self.ret, self.fallible) = (jumps, ret, fallible);
+        text
+    }
+
+    pub(crate) fn concurrent(&mut self, text: &mut String) {
+        const TYPES: [Ty; 4] = [Ty::Int, Ty::Str, Ty::Ints, Ty::MaybeInt];
+        let (ty, ty2) = (TYPES[self.rng.below(4)], TYPES[self.rng.below(4)]);
+        let (a, b) = (self.name(), format!("{}5", self.name()));
+        let first = self.async_block(ty);
+        match self.rng.below(3) {
+            0 if self.fallible => {
+                let second = self.async_block(ty2);
+                text.push_str(&format!("let ({a}, {b}) = try_join!({first}, {second})?;\n"));
+                self.vars.declare(&a, ty, false, Value::Some);
+                self.vars.declare(&b, ty2, false, Value::Some);
+            }
+            0 | 1 => {
+                let second = self.second_branch(ty2);
+                text.push_str(&format!(
+                    "let ({a}, {b}) = join!({first}, {second});\n\
+                     let ({a}, {b}) = ({a}.unwrap_or_default(), {b}.unwrap_or_default());\n"
+                ));
+                self.vars.declare(&a, ty, false, Value::Some);
+                self.vars.declare(&b, ty2, false, Value::Some);
+            }
+            _ => {
+                let second = self.second_branch(ty2);
+                let before = self.vars.snapshot();
+                let mut ends = Vec::new();
+                let x = self.block_of(None, Some(&mut ends), |this, text| {
+                    text.push_str(&format!("let {a} = {a}.unwrap_or_default();\n"));
+                    this.vars.declare(&a, ty, false, Value::Some);
+                });
+                self.vars.restore(&before);
+                let y = self.block_of(None, Some(&mut ends), |this, text| {
+                    text.push_str(&format!("let {b} = {b}.unwrap_or_default();\n"));
+                    this.vars.declare(&b, ty2, false, Value::Some);
+                });
+                if ends.is_empty() {
+                    ends.push(before.clone());
+                }
+                self.vars.merge(&before, &ends);
+                text.push_str(&format!(
+                    "select! {{\nbiased;\n{a} = {first} => {x},\n{b} = {second} => {y},\n}}\n"
+                ));
+            }
+        }
+    }
+
+    fn second_branch(&mut self, ty: Ty) -> String {
+        let call = if self.rng.percent(50) {
+            // Nothing in it is awaited before.
+            self.quietly(true, |this| this.purely(|this| this.bare_call(ty)))
+        } else {
+            None
+        };
+        match call {
+            Some(call) if call.contains('(') => call,
+            _ => self.async_block(ty),
+        }
+    }
+
     /// A loop as a statement.
     pub(crate) fn loop_stmt(&mut self, text: &mut String) {
         let mark = self.vars.len();
@@ -444,7 +554,43 @@ impl Generator {
         self.vars.truncate(mark);
     }
 
+    /// A loop over borrowed items.
+    fn for_borrowed(&mut self, label: Option<String>, prefix: &str, text: &mut String) -> bool {
+        let on = if self.rng.percent(60) { Ty::Ints } else { Ty::Strs };
+        let changes = on == Ty::Ints && self.rng.percent(30);
+        let vars = if changes { self.vars.changeable(on) } else { self.vars.readable(on) };
+        let Some(var) = self.one(&vars) else { return false };
+        let list = self.vars.get(var).name.clone();
+        let (name, index) = (self.name(), self.fresh("i"));
+        let item = if on == Ty::Ints { Ty::IntRef } else { Ty::StrRef };
+        let (pattern, items, ty, mutable) = match self.rng.below(6) {
+            _ if changes => (name.clone(), format!("&mut {list}"), Ty::IntMut, false),
+            0 | 1 => (name.clone(), format!("&{list}"), item, false),
+            2 => (format!("({index}, {name})"), format!("{list}.iter().enumerate()"), item, false),
+            3 => (name.clone(), format!("{list}.iter().rev().skip(1)"), item, false),
+            4 if on == Ty::Ints => {
+                (format!("mut {name}"), format!("{list}.iter().copied()"), Ty::Int, true)
+            }
+            4 => (name.clone(), format!("{list}.iter().cloned()"), Ty::Str, false),
+            _ => (name.clone(), format!("{list}.iter().filter(|m| m != m || true)"), item, false),
+        };
+        // A clone is made again in every block, so it is only read.
+        let lock = ty == Ty::Str;
+        let body = |this: &mut Self| {
+            this.looped(label, None, |this, _| {
+                let item = this.vars.declare(&name, ty, mutable, Value::Some);
+                this.vars.get_mut(item).locks += usize::from(lock);
+            })
+        };
+        let (block, _) = if changes { self.hidden(var, body) } else { self.locked(var, body) };
+        text.push_str(&format!("{prefix}for {pattern} in {items} {block}\n"));
+        true
+    }
+
     fn for_stmt(&mut self, label: Option<String>, prefix: &str, text: &mut String) {
+        if self.rng.percent(35) && self.for_borrowed(label.clone(), prefix, text) {
+            return;
+        }
         let name = self.name();
         let index = self.fresh("i");
         let (pattern, collection, binds): (String, String, Vec<(String, Ty)>) =

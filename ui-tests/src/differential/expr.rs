@@ -40,6 +40,7 @@ impl Generator {
             Ty::Item => self.item(),
             Ty::Pair => format!("({}, {})", self.expr(Ty::Int), self.expr(Ty::Str)),
             Ty::Task => format!("ctx.spawn(num({}))", self.expr(Ty::Int)),
+            Ty::IntRef | Ty::IntMut | Ty::StrRef => self.leaf(ty),
         }
     }
 
@@ -65,6 +66,9 @@ impl Generator {
             Ty::Item => "Item::default()".to_owned(),
             Ty::Pair => format!("({n}_i64, \"z\".to_owned())"),
             Ty::Task => format!("ctx.spawn(num({n}))"),
+            Ty::IntRef => "&1".to_owned(),
+            Ty::StrRef => "\"r\"".to_owned(),
+            Ty::IntMut => unreachable!("nothing asks for one"),
         }
     }
 
@@ -139,13 +143,18 @@ impl Generator {
             Ty::MaybeInt => format!("maybe({})", self.expr(Ty::Int)),
             Ty::Item => format!("item({}, {})", self.expr(Ty::Int), self.expr(Ty::Str)),
             Ty::Pair => format!("pair({})", self.expr(Ty::Int)),
-            Ty::MaybeStr | Ty::Task => return None,
+            Ty::MaybeStr | Ty::Task | Ty::IntRef | Ty::IntMut | Ty::StrRef => return None,
         })
     }
 
     // --- by type --------------------------------------------------------------------------------
 
     fn int(&mut self) -> String {
+        if self.rng.percent(25)
+            && let Some(name) = self.reference()
+        {
+            return name;
+        }
         match self.rng.below(22) {
             0..=3 => format!("({} + {})", self.expr(Ty::Int), self.expr(Ty::Int)),
             4 => format!("({} - {})", self.expr(Ty::Int), self.expr(Ty::Int)),
@@ -168,6 +177,12 @@ impl Generator {
             19 | 20 if !self.pure => self.operand_that_changes(),
             _ => self.read_with_argument(),
         }
+    }
+
+    /// What a reference to a number says.
+    fn reference(&mut self) -> Option<String> {
+        let ty = if self.rng.percent(50) { Ty::IntRef } else { Ty::IntMut };
+        self.place_name(ty).map(|name| format!("(*{name})"))
     }
 
     /// A variable as an operand before one that changes it.
@@ -224,7 +239,12 @@ impl Generator {
     }
 
     fn boolean(&mut self) -> String {
-        match self.rng.below(11) {
+        match self.rng.below(12) {
+            11 => {
+                let value = self.expr(Ty::MaybeInt);
+                let limit = self.purely(|this| this.leaf(Ty::Int));
+                format!("matches!({value}, Some(m) if m > {limit})")
+            }
             10 => self.indexed_comparison(),
             0 | 1 => {
                 let op = self.rng.pick(&["<", ">", "==", "!=", "<=", ">="]);
@@ -271,6 +291,11 @@ impl Generator {
     }
 
     fn string(&mut self) -> String {
+        if self.rng.percent(25)
+            && let Some(name) = self.place_name(Ty::StrRef)
+        {
+            return format!("{name}.to_string()");
+        }
         match self.rng.below(8) {
             0 | 1 => self.format(),
             2 => format!("({} + \"-\")", self.expr(Ty::Str)),
@@ -290,9 +315,14 @@ impl Generator {
         let readable = self.vars.visible(|var| {
             var.value == Value::Some && matches!(var.ty, Ty::Int | Ty::Bool | Ty::Str)
         });
-        let captured = self.one(&readable).map(|var| self.vars.get(var).name.clone());
-        let argument = self.purely(|this| this.expr(Ty::Int));
-        match captured {
+        let captured = self.one(&readable);
+        let argument = match captured {
+            _ if self.pure || self.rng.percent(40) => self.purely(|this| this.expr(Ty::Int)),
+            // The text borrows what it captures.
+            Some(var) => self.locked(var, |this| this.expr(Ty::Int)),
+            None => self.expr(Ty::Int),
+        };
+        match captured.map(|var| self.vars.get(var).name.clone()) {
             Some(name) => format!("format!(\"{{{name}}}{{}}{{{{\", {argument})"),
             None => format!("format!(\"{{}}\", {argument})"),
         }
@@ -300,10 +330,7 @@ impl Generator {
 
     fn ints(&mut self) -> String {
         match self.rng.below(7) {
-            0 => {
-                let inside = self.purely(|this| this.expr(Ty::Int));
-                format!("vec![{inside}, 1]")
-            }
+            0 => format!("vec![{}, 1, {}]", self.expr(Ty::Int), self.expr(Ty::Int)),
             1 | 2 => format!("[{}, {}].to_vec()", self.expr(Ty::Int), self.expr(Ty::Int)),
             3 => {
                 let captured = self.purely(|this| this.leaf(Ty::Int));

@@ -149,6 +149,22 @@ impl Generator {
         written
     }
 
+    /// Writes with reads and awaits allowed, but no changes.
+    pub(crate) fn reading<R>(&mut self, write: impl FnOnce(&mut Self) -> R) -> R {
+        let pure = std::mem::replace(&mut self.pure, true);
+        let written = write(self);
+        self.pure = pure;
+        written
+    }
+
+    /// Writes while a variable is changed through a reference: it cannot be named.
+    pub(crate) fn hidden<R>(&mut self, var: usize, write: impl FnOnce(&mut Self) -> R) -> R {
+        self.vars.get_mut(var).value = Value::Moved;
+        let written = self.locked(var, write);
+        self.vars.get_mut(var).value = Value::Some;
+        written
+    }
+
     /// Writes code that does not suspend, if `quiet`.
     pub(crate) fn quietly<R>(&mut self, quiet: bool, write: impl FnOnce(&mut Self) -> R) -> R {
         let awaits = self.awaits;

@@ -90,9 +90,10 @@ fn program_text(seed: u64, bodies: std::ops::Range<u64>) -> String {
         let end = if *fallible { "end_result" } else { "end_plain" };
         let _ = write!(
             checks,
-            "    report.check::<machine::body{index}>({index}, |(a, b, c, s, v, t)| {{\n        \
-             compare::{end}(differential::plain::run(plain::body{index}(\n            \
-             &differential::plain::OrchestrationContext, a, b, c, s, v, t,\n        )))\n    }});\n"
+            "    report.check::<machine::body{index}>({index}, |(a, b, c, s, v, t), seed| {{\n        \
+             let context = differential::plain::OrchestrationContext;\n        \
+             let body = plain::body{index}(&context, a, b, c, s, v, t);\n        \
+             differential::plain::run(async {{ compare::{end}(body.await) }}, seed)\n    }});\n"
         );
     }
     format!(

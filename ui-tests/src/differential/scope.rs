@@ -14,6 +14,10 @@ pub(crate) enum Ty {
     Item,
     Pair,
     Task,
+    /// A reference to a number, to a changeable one, and to a text.
+    IntRef,
+    IntMut,
+    StrRef,
 }
 
 impl Ty {
@@ -29,6 +33,9 @@ impl Ty {
             Self::Item => "Item",
             Self::Pair => "(i64, String)",
             Self::Task => "Task<i64>",
+            Self::IntRef => "&i64",
+            Self::IntMut => "&mut i64",
+            Self::StrRef => "&str",
         }
     }
 
@@ -104,6 +111,13 @@ impl Vars {
                 !hidden && wanted(var)
             })
             .collect()
+    }
+
+    /// Locks or unlocks the first variables.
+    pub(crate) fn lock(&mut self, count: usize, locked: bool) {
+        for var in self.vars.iter_mut().take(count) {
+            var.locks = if locked { var.locks + 1 } else { var.locks - 1 };
+        }
     }
 
     pub(crate) fn readable(&self, ty: Ty) -> Vec<usize> {

@@ -17,7 +17,9 @@ impl Generator {
     }
 
     fn stmt(&mut self, text: &mut String) {
-        match self.rng.below(30) {
+        match self.rng.below(34) {
+            30 | 31 => self.borrow_across(text),
+            32 | 33 if self.awaits && !self.pure => self.concurrent(text),
             9 => self.let_pattern(text),
             10 => self.let_else(text),
             11 | 12 => self.deferred(text),
@@ -179,6 +181,15 @@ impl Generator {
     fn assign(&mut self, text: &mut String) {
         let ty = self.ty();
         let assignable = self.vars.assignable(ty);
+        let references = self.vars.visible(|var| var.ty == Ty::IntMut && var.value == Value::Some);
+        if self.rng.percent(50)
+            && let Some(var) = self.one(&references)
+        {
+            let name = self.vars.get(var).name.clone();
+            let value = self.expr(Ty::Int);
+            text.push_str(&format!("*{name} += {value};\n"));
+            return;
+        }
         if self.rng.percent(50) {
             let ints = self.vars.changeable(Ty::Int);
             if let Some(var) = self.one(&ints) {
@@ -243,6 +254,47 @@ impl Generator {
         });
         text.push_str(&line);
         text.push('\n');
+    }
+
+    /// A borrow of a local that lives across whatever follows.
+    fn borrow_across(&mut self, text: &mut String) {
+        let ty = [Ty::Item, Ty::Str, Ty::Int, Ty::MaybeInt][self.rng.below(4)];
+        let changes = ty == Ty::Int && self.rng.percent(50);
+        let vars = if changes { self.vars.changeable(ty) } else { self.vars.readable(ty) };
+        let Some(var) = self.one(&vars) else { return self.let_stmt(text) };
+        let whole = self.vars.get(var).name.clone();
+        let name = self.name();
+        let (head, bound, tail) = match (ty, self.rng.below(2)) {
+            (Ty::Item, 0) => (format!("{{\nlet {name} = &{whole}.name;"), Ty::StrRef, ""),
+            (Ty::Item, _) => {
+                (format!("match &{whole} {{\nItem {{ id: {name}, .. }} => {{"), Ty::IntRef, "}\n")
+            }
+            (Ty::Str, 0) => (format!("{{\nlet {name} = {whole}.as_str();"), Ty::StrRef, ""),
+            (Ty::Str, _) => (format!("{{\nlet {name}: &str = &{whole};"), Ty::StrRef, ""),
+            (Ty::MaybeInt, _) => (format!("if let Some({name}) = &{whole} {{"), Ty::IntRef, ""),
+            _ if changes => (format!("{{\nlet {name} = &mut {whole};"), Ty::IntMut, ""),
+            _ => (format!("{{\nlet {name} = &{whole};"), Ty::IntRef, ""),
+        };
+        let mark = self.vars.len();
+        let before = self.vars.snapshot();
+        let inside = |this: &mut Self| {
+            this.vars.declare(&name, bound, false, Value::Some);
+            let mut inside = String::new();
+            this.depth += 1;
+            let count = 1 + this.rng.below(4);
+            this.stmts(count, &mut inside);
+            this.depth -= 1;
+            let value = this.expr(if bound == Ty::StrRef { Ty::Str } else { Ty::Int });
+            let end = this.vars.snapshot();
+            // What follows may hide what is borrowed from, but not in the same scope.
+            (format!("{{\n{inside}let _ = {value};\n}}\n"), end)
+        };
+        let (inside, mut end) =
+            if changes { self.hidden(var, inside) } else { self.locked(var, inside) };
+        end.truncate(mark);
+        // It may not have run.
+        self.vars.merge(&before, &[before.clone(), end]);
+        text.push_str(&format!("{head}\n{inside}{tail}}}\n"));
     }
 
     /// A borrow that lives in a block without awaits.

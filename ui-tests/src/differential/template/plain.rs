@@ -1,19 +1,24 @@
-//! The same calls as plain async Rust over futures that are ready at once. Every call is written
-//! into the trace of this thread where it begins.
+//! The same calls as plain async Rust. Every call is written into the trace of this thread where it
+//! begins, and ends when the executor says so, as the driver of the machines does.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::future::{Future, IntoFuture, Ready, ready};
-use std::pin::pin;
+use std::collections::BTreeMap;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use durable::TaskError;
+use durable::__private::{Json, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Item;
-use crate::answers::answer;
-pub use crate::{join, try_join};
+use crate::compare::{Random, choose};
+pub use crate::{join, select, try_join};
 
 /// Calls in one run; a body that makes more is not run on this input.
 pub const MAX_CALLS: usize = 1_000;
@@ -21,44 +26,149 @@ pub const MAX_CALLS: usize = 1_000;
 /// What a run panics with that makes too many calls.
 pub struct TooLong;
 
+/// Something that was begun and is not taken yet.
+struct Entry {
+    /// The name and the arguments of a call; `None` for a timer.
+    call: Option<(String, Json)>,
+    outcome: Option<Outcome>,
+    /// Nobody waits for it.
+    detached: bool,
+}
+
+#[derive(Default)]
+struct World {
+    trace: Vec<String>,
+    entries: BTreeMap<i64, Entry>,
+    next: i64,
+}
+
 thread_local! {
-    static TRACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    static SPAWNED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static WORLD: RefCell<World> = RefCell::new(World::default());
 }
 
-/// Takes the places in the trace of what was spawned.
-pub fn take_spawned() -> Vec<usize> {
-    SPAWNED.take()
-}
-
-/// Takes what was traced.
-pub fn take_trace() -> Vec<String> {
-    TRACE.take()
-}
-
-fn note(line: String) {
-    let calls = TRACE.with_borrow_mut(|trace| {
-        trace.push(line);
-        trace.len()
+fn begin(line: String, call: Option<(String, Json)>) -> i64 {
+    let (id, calls) = WORLD.with_borrow_mut(|world| {
+        world.trace.push(line);
+        world.next += 1;
+        world.entries.insert(world.next, Entry { call, outcome: None, detached: false });
+        (world.next, world.trace.len())
     });
     if calls > MAX_CALLS {
         std::panic::panic_any(TooLong);
     }
+    id
 }
 
-fn call<I: Serialize, O: DeserializeOwned>(name: &str, input: &I) -> Result<O, TaskError> {
-    let args = durable::__private::Json::encode(input).unwrap();
-    note(format!("{name}{args}"));
-    match answer(name, args.as_str()) {
-        Ok(json) => Ok(json.decode().unwrap()),
-        Err(failure) => Err(TaskError::new(failure.kind, name, failure.failure)),
+/// What a run of a future did: its trace, and its value or what it panicked with.
+pub struct Done<T> {
+    pub trace: Vec<String>,
+    pub end: Result<T, Box<dyn Any + Send>>,
+}
+
+/// Runs a future; what it waits for ends in an order that depends on the seed.
+pub fn run<F: Future>(future: F, seed: u64) -> Done<F::Output> {
+    WORLD.set(World::default());
+    let mut random = Random(!seed);
+    let mut future = Box::pin(future);
+    loop {
+        let before = WORLD.with_borrow(|world| world.trace.len());
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        }));
+        match polled {
+            Ok(Poll::Pending) => answer_one(&mut random),
+            Ok(Poll::Ready(value)) => {
+                return Done { trace: WORLD.with_borrow(|w| w.trace.clone()), end: Ok(value) };
+            }
+            Err(panic) => {
+                // What the last turn began is taken back.
+                let mut trace = WORLD.with_borrow(|world| world.trace.clone());
+                trace.truncate(before);
+                return Done { trace, end: Err(panic) };
+            }
+        }
     }
+}
+
+fn answer_one(random: &mut Random) {
+    WORLD.with_borrow_mut(|world| {
+        let open = world.entries.iter().filter(|(_, entry)| entry.outcome.is_none());
+        let open = open.map(|(id, entry)| {
+            (*id, entry.call.as_ref().map(|(name, input)| (name.as_str(), input.as_str())))
+        });
+        let Some((id, outcome)) = choose(open, random) else { panic!("nothing is open") };
+        let Some(entry) = world.entries.get_mut(&id) else { return };
+        entry.outcome = Some(outcome.unwrap_or_else(|| Ok(Json::encode(&()).unwrap())));
+        if entry.detached {
+            world.entries.remove(&id);
+        }
+    });
+}
+
+// --- calls --------------------------------------------------------------------------------------
+
+/// A call, a timer or a task that is awaited. Dropping it before its end cancels it.
+pub struct Wait<T> {
+    start: Start,
+    value: PhantomData<fn() -> T>,
+}
+
+enum Start {
+    Call(&'static str, Json),
+    Timer(Duration),
+    Begun(i64, &'static str),
+    Ended,
+}
+
+impl<T> Wait<T> {
+    fn begin(&mut self) -> Option<(i64, &'static str)> {
+        let (id, name) = match &self.start {
+            Start::Call(name, input) => {
+                (begin(format!("{name}{input}"), Some(((*name).to_owned(), input.clone()))), *name)
+            }
+            Start::Timer(length) => (begin(format!("sleep[{}]", length.as_micros()), None), "timer"),
+            Start::Begun(id, name) => (*id, *name),
+            Start::Ended => return None,
+        };
+        self.start = Start::Begun(id, name);
+        Some((id, name))
+    }
+}
+
+impl<T: DeserializeOwned> Future for Wait<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some((id, name)) = self.begin() else { panic!("polled after its end") };
+        let outcome = WORLD.with_borrow_mut(|world| {
+            let ended = world.entries.get(&id).is_some_and(|entry| entry.outcome.is_some());
+            if ended { world.entries.remove(&id).and_then(|entry| entry.outcome) } else { None }
+        });
+        let Some(outcome) = outcome else { return Poll::Pending };
+        self.start = Start::Ended;
+        Poll::Ready(match outcome {
+            Ok(json) => Ok(json.decode().unwrap()),
+            Err(failure) => Err(TaskError::new(failure.kind, name, failure.failure)),
+        })
+    }
+}
+
+impl<T> Drop for Wait<T> {
+    fn drop(&mut self) {
+        if let Start::Begun(id, _) = self.start {
+            WORLD.with_borrow_mut(|world| world.entries.remove(&id));
+        }
+    }
+}
+
+fn call<I: Serialize, O>(name: &'static str, input: &I) -> Wait<O> {
+    Wait { start: Start::Call(name, Json::encode(input).unwrap()), value: PhantomData }
 }
 
 macro_rules! activities {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {
         $(
-            pub async fn $name($($arg: $ty),*) -> Result<$out, TaskError> {
+            pub fn $name($($arg: $ty),*) -> Wait<$out> {
                 call(stringify!($name), &($($arg,)*))
             }
         )*
@@ -81,70 +191,106 @@ activities! {
     ping() -> ();
 }
 
-/// Runs a future that never waits.
-pub fn run<F: Future>(future: F) -> F::Output {
-    let future = pin!(future);
-    match future.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("every future here is ready"),
-    }
-}
-
 /// Stands in for the context.
 pub struct OrchestrationContext;
 
 impl OrchestrationContext {
     pub fn sleep(&self, length: Duration) -> Timer {
-        Timer(length)
+        Timer(Wait { start: Start::Timer(length), value: PhantomData })
     }
 
     pub fn spawn<S: Spawn>(&self, call: S) -> Task<S::Value> {
-        let place = TRACE.with_borrow(Vec::len);
-        let task = Task(call.begin());
-        SPAWNED.with_borrow_mut(|spawned| spawned.push(place));
-        task
+        let mut wait = call.wait();
+        let is_timer = matches!(wait.start, Start::Timer(_));
+        wait.begin();
+        Task { wait: Some(wait), is_timer }
     }
 }
 
-pub struct Timer(Duration);
+pub struct Timer(Wait<()>);
 
-impl IntoFuture for Timer {
+impl Future for Timer {
     type Output = ();
-    type IntoFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { note(format!("sleep[{}]", self.0.as_micros())) })
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(|_| ())
     }
 }
 
 pub trait Spawn {
     type Value;
-    fn begin(self) -> Result<Self::Value, TaskError>;
+    fn wait(self) -> Wait<Self::Value>;
 }
 
-impl<T, F: Future<Output = Result<T, TaskError>>> Spawn for F {
+impl<T> Spawn for Wait<T> {
     type Value = T;
-    fn begin(self) -> Result<T, TaskError> {
-        run(self)
+    fn wait(self) -> Wait<T> {
+        self
     }
 }
 
 impl Spawn for Timer {
     type Value = ();
-    fn begin(self) -> Result<(), TaskError> {
-        run(self.into_future());
-        Ok(())
+    fn wait(self) -> Wait<()> {
+        self.0
     }
 }
 
-pub struct Task<T>(Result<T, TaskError>);
+/// Dropping it cancels a timer and detaches a call.
+pub struct Task<T> {
+    wait: Option<Wait<T>>,
+    is_timer: bool,
+}
 
-impl<T> IntoFuture for Task<T> {
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        let Some(mut wait) = self.wait.take() else { return };
+        if let (false, Start::Begun(id, _)) = (self.is_timer, &wait.start) {
+            WORLD.with_borrow_mut(|world| match world.entries.get_mut(id) {
+                Some(entry) if entry.outcome.is_none() => entry.detached = true,
+                _ => {
+                    world.entries.remove(id);
+                }
+            });
+            wait.start = Start::Ended;
+        }
+    }
+}
+
+impl<T: DeserializeOwned> IntoFuture for Task<T> {
     type Output = Result<T, TaskError>;
-    type IntoFuture = Ready<Result<T, TaskError>>;
+    type IntoFuture = Wait<T>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        ready(self.0)
+    fn into_future(mut self) -> Wait<T> {
+        self.wait.take().unwrap()
+    }
+}
+
+// --- combinators --------------------------------------------------------------------------------
+
+/// A future that is polled beside others.
+pub struct Branch<F: Future> {
+    future: Option<Pin<Box<F>>>,
+    pub output: Option<F::Output>,
+}
+
+pub fn branch<F: IntoFuture>(future: F) -> Branch<F::IntoFuture> {
+    Branch { future: Some(Box::pin(future.into_future())), output: None }
+}
+
+impl<F: Future> Branch<F> {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(future) = &mut self.future
+            && let Poll::Ready(output) = future.as_mut().poll(context)
+        {
+            self.output = Some(output);
+            self.future = None;
+        }
+        self.output.is_some()
+    }
+
+    pub fn take(&mut self) -> F::Output {
+        self.output.take().unwrap()
     }
 }
 
@@ -153,54 +299,118 @@ where
     I: IntoIterator,
     I::Item: IntoFuture,
 {
-    let calls: Vec<I::Item> = calls.into_iter().collect();
+    let mut branches: Vec<_> = calls.into_iter().map(branch).collect();
     async move {
-        let mut outputs = Vec::new();
-        for call in calls {
-            outputs.push(call.await);
-        }
-        outputs
+        poll_fn(|context| {
+            let waiting = branches.iter_mut().filter_map(|b| (!b.poll(context)).then_some(())).count();
+            if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        branches.iter_mut().map(Branch::take).collect()
     }
 }
 
-/// Begins all, then gives the error of the first in order: the driver delivers errors in order.
-pub fn try_join_all<I, T>(calls: I) -> impl Future<Output = Result<Vec<T>, TaskError>>
+pub fn try_join_all<I, T, E>(calls: I) -> impl Future<Output = Result<Vec<T>, E>>
 where
     I: IntoIterator,
-    I::Item: IntoFuture<Output = Result<T, TaskError>>,
+    I::Item: IntoFuture<Output = Result<T, E>>,
 {
-    let all = join_all(calls);
-    async move { all.await.into_iter().collect() }
+    let mut branches: Vec<_> = calls.into_iter().map(branch).collect();
+    async move {
+        poll_fn(|context| {
+            let mut waiting = false;
+            for branch in &mut branches {
+                waiting |= !branch.poll(context);
+                if matches!(branch.output, Some(Err(_))) {
+                    return Poll::Ready(());
+                }
+            }
+            if waiting { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        if let Some(failed) = branches.iter_mut().find(|b| matches!(b.output, Some(Err(_)))) {
+            return failed.take().map(|value| vec![value]);
+        }
+        branches.iter_mut().map(Branch::take).collect()
+    }
 }
 
 #[macro_export]
 macro_rules! join {
-    ($a:expr) => {{
-        let a = $a;
-        (a.await,)
+    (@ $($name:ident = $future:expr),+) => {{
+        $(let mut $name = $crate::plain::branch($future);)+
+        std::future::poll_fn(|context| {
+            let mut done = true;
+            $(done &= $name.poll(context);)+
+            if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        ($($name.take(),)+)
     }};
-    ($a:expr, $b:expr) => {{
-        let (a, b) = ($a, $b);
-        (a.await, b.await)
-    }};
-    ($a:expr, $b:expr, $c:expr) => {{
-        let (a, b, c) = ($a, $b, $c);
-        (a.await, b.await, c.await)
-    }};
+    ($a:expr $(,)?) => { $crate::join!(@ a = $a) };
+    ($a:expr, $b:expr $(,)?) => { $crate::join!(@ a = $a, b = $b) };
+    ($a:expr, $b:expr, $c:expr $(,)?) => { $crate::join!(@ a = $a, b = $b, c = $c) };
 }
 
 #[macro_export]
 macro_rules! try_join {
-    ($a:expr, $b:expr) => {
-        match $crate::join!($a, $b) {
-            (Ok(a), Ok(b)) => Ok((a, b)),
-            (Err(error), _) | (_, Err(error)) => Err(error),
+    (@ $($name:ident = $future:expr),+) => {{
+        $(let mut $name = $crate::plain::branch($future);)+
+        std::future::poll_fn(|context| {
+            let mut done = true;
+            $(
+                done &= $name.poll(context);
+                if matches!($name.output, Some(Err(_))) {
+                    return std::task::Poll::Ready(());
+                }
+            )+
+            if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+        'joined: {
+            $(if matches!($name.output, Some(Err(_))) {
+                if let Err(error) = $name.take() {
+                    break 'joined Err(error);
+                }
+            })+
+            Ok(($(match $name.take() {
+                Ok(value) => value,
+                Err(error) => break 'joined Err(error),
+            },)+))
         }
-    };
-    ($a:expr, $b:expr, $c:expr) => {
-        match $crate::join!($a, $b, $c) {
-            (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
-            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => Err(error),
+    }};
+    ($a:expr, $b:expr $(,)?) => { $crate::try_join!(@ a = $a, b = $b) };
+    ($a:expr, $b:expr, $c:expr $(,)?) => { $crate::try_join!(@ a = $a, b = $b, c = $c) };
+}
+
+pub enum First<A, B> {
+    A(A),
+    B(B),
+}
+
+/// Two branches, the first of which goes before where both are ready.
+pub async fn first<A: Future, B: Future>(a: A, b: B) -> First<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|context| {
+        if let Poll::Ready(output) = a.as_mut().poll(context) {
+            return Poll::Ready(First::A(output));
+        }
+        b.as_mut().poll(context).map(First::B)
+    })
+    .await
+}
+
+#[macro_export]
+macro_rules! select {
+    (biased; $p:pat = $a:expr => $x:expr, $q:pat = $b:expr => $y:expr $(,)?) => {
+        match $crate::plain::first(
+            std::future::IntoFuture::into_future($a),
+            std::future::IntoFuture::into_future($b),
+        )
+        .await
+        {
+            $crate::plain::First::A($p) => $x,
+            $crate::plain::First::B($q) => $y,
         }
     };
 }
