@@ -150,6 +150,18 @@ pub(crate) fn body(item: &FunctionItem, diag: &mut Diagnostics) {
     Rules(diag).visit_block(&item.body);
 }
 
+/// The rule for a helper that orchestrators call.
+pub(crate) fn helper(item: &FunctionItem, diag: &mut Diagnostics) {
+    if let Some(asyncness) = &item.sig.asyncness {
+        diag.error(
+            Code::NotAsync,
+            asyncness,
+            "a `#[deterministic]` function must be a plain `fn`: an orchestrator cannot await it; \
+             make it an `#[orchestrator]` if it awaits durable calls, or an `#[activity]`",
+        );
+    }
+}
+
 /// Names that a proxy has of its own.
 const RESERVED_OPERATIONS: [&str; 4] = ["id", "state", "signal", "clone"];
 

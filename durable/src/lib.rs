@@ -80,7 +80,7 @@ pub use context::{
     ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,
     Random,
 };
-pub use durable_macros::{activity, entity, orchestrator};
+pub use durable_macros::{activity, deterministic, entity, orchestrator};
 pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
 pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
@@ -125,7 +125,7 @@ macro_rules! try_join {
 pub mod prelude {
     pub use crate::{
         ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
-        activity, entity, join, join_all, orchestrator, try_join, try_join_all,
+        activity, deterministic, entity, join, join_all, orchestrator, try_join, try_join_all,
     };
 }
 
