@@ -109,6 +109,18 @@ impl Return {
         };
         Self { kind, ty }
     }
+
+    /// Where the type of the value is written: for a `Result` its first argument.
+    pub(crate) fn value_span(&self) -> Span {
+        if let syn::Type::Path(path) = &self.ty
+            && let Some(segment) = path.path.segments.last()
+            && let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments
+            && let Some(value) = arguments.args.first()
+        {
+            return value.span();
+        }
+        self.ty.span()
+    }
 }
 
 /// A free function, or a method, that can be called by name.

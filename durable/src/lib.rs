@@ -51,6 +51,7 @@ pub mod codec;
 mod connect;
 mod connection;
 mod context;
+mod data;
 mod drive;
 mod entity;
 mod error;
@@ -80,6 +81,7 @@ pub use context::{
     ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,
     Random,
 };
+pub use data::{Argument, Arguments, EntityData, EventPayload, ReturnValue};
 pub use durable_macros::{activity, deterministic, entity, orchestrator};
 pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
 pub use entity::{Entity, EntityCall};
@@ -141,6 +143,7 @@ pub mod __private {
         pub use crate::drive::{Drive, DriveError, Open};
     }
     pub use crate::client::StateRead;
+    pub use crate::data::Operation;
     pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
     pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;
@@ -149,8 +152,8 @@ pub mod __private {
     pub use crate::program::{
         Activity, ActivityFuture, Cursor, Function, FunctionKind, Link, Machine, NotResult,
         OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe, SavedMachine, Slots,
-        States, decode_args, describe, done, encode_output, failed, fell_through, finish_result,
-        program_option, program_plain, program_result, suspended, take,
+        States, decode_args, describe, done, encode_output, encode_return, failed, fell_through,
+        finish_result, poll, program_option, program_plain, program_result, suspended, take,
     };
     pub use crate::registry::ActivityRegistrar;
     pub use crate::task::{Join, TryJoin};

@@ -10,8 +10,8 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 
 use crate::ir::{
-    Block, BlockId, BlockKind, Body, Exit, Fragment, FragmentCode, Let, Node, Scope, Seq, VarId,
-    fragments, walk,
+    AwaitId, Block, BlockId, BlockKind, Body, Exit, Fragment, FragmentCode, Let, Node, Scope, Seq,
+    VarId, fragments, walk,
 };
 use crate::layout::{Layout, Place};
 use crate::liveness::Liveness;
@@ -37,8 +37,8 @@ fn label(name: &str) -> Lifetime {
 impl Machine<'_> {
     /// The body of the step function.
     pub(crate) fn step(&self) -> TokenStream {
-        let links = self.body.awaits.iter().enumerate().map(|(index, _)| {
-            let link = link(index);
+        let links = (0..self.body.awaits.len()).map(|index| {
+            let link = self.link(AwaitId(index));
             quote!(let #link = ::durable::__private::Link::new();)
         });
         let locals = self.layout.slots.iter().enumerate().filter_map(|(index, slot)| {
@@ -74,6 +74,11 @@ impl Machine<'_> {
         quote!(#states::#name)
     }
 
+    /// The link of an await. It has the span of the await, where rustc shows what is wrong with it.
+    fn link(&self, site: AwaitId) -> Ident {
+        Ident::new(&format!("__link{}", site.0), self.body.awaits[site.0].span)
+    }
+
     /// The slot of a variable, as a place.
     fn slot(&self, var: VarId) -> Option<TokenStream> {
         let (index, slot) = self.layout.slot(var)?;
@@ -84,10 +89,6 @@ impl Machine<'_> {
             quote!(#frame.#field)
         })
     }
-}
-
-fn link(index: usize) -> Ident {
-    own(&format!("__link{index}"))
 }
 
 fn local(index: usize) -> Ident {
@@ -137,9 +138,12 @@ impl<'a> BlockEmitter<'a> {
     /// Takes the result that the block was resumed with, or waits on.
     fn poll(&self) -> TokenStream {
         let BlockKind::Resume { site, .. } = self.block.kind else { return TokenStream::new() };
-        let (cursor, link, polled) = (own("__cursor"), link(site.0), own("__polled"));
+        let span = self.machine.body.awaits[site.0].span;
+        let (cursor, polled) = (own("__cursor"), own("__polled"));
+        let link = self.machine.link(site);
+        let poll = quote_spanned!(span=> ::durable::__private::poll(#cursor, #link));
         quote! {
-            let #polled = match #cursor.poll(&#link) {
+            let #polled = match #poll {
                 ::core::option::Option::Some(output) => output,
                 ::core::option::Option::None => return ::durable::__private::suspended(),
             };
@@ -363,7 +367,7 @@ impl<'a> BlockEmitter<'a> {
             Exit::Suspend { site, call } => {
                 let span = fragment_span(call);
                 let (call, pending) = self.fragment(call);
-                let (cursor, link) = (own("__cursor"), link(site.0));
+                let (cursor, link) = (own("__cursor"), self.machine.link(*site));
                 let begin = quote_spanned!(span=> #cursor.begin(&#link, #call););
                 let target = self.machine.body.awaits[site.0].resume;
                 let (goto, more) = self.goto(target, &BTreeSet::new());
