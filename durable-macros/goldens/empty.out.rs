@@ -44,55 +44,54 @@ impl empty {
         Self::GRAPH
     }
 }
-impl ::durable::__private::Orchestration for empty {
-    #[allow(
-        unreachable_code,
-        unused_labels,
-        clippy::needless_late_init,
-        clippy::used_underscore_binding,
-    )]
-    fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
-        type __Return = ();
-        #[derive(::core::clone::Clone, ::core::marker::Copy)]
-        #[allow(non_camel_case_types)]
-        enum __State {
-            Start,
-        }
-        impl ::durable::__private::States for __State {
-            const ALL: &'static [Self] = &[Self::Start];
-            fn index(self) -> usize {
-                self as usize
+const _: () = {
+    impl ::durable::__private::Orchestration for empty {
+        #[allow(
+            unreachable_code,
+            unused_labels,
+            clippy::needless_late_init,
+            clippy::used_underscore_binding,
+        )]
+        fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
+            type __Return = ();
+            #[derive(::core::clone::Clone, ::core::marker::Copy)]
+            #[allow(non_camel_case_types)]
+            enum __State {
+                Start,
             }
-        }
-        struct __Frame {}
-        ::durable::__private::program_plain::<
-            __State,
-            _,
-            _,
-            __Return,
-        >(
-            Self::GRAPH,
-            |__input: ::core::option::Option<()>| {
-                #[allow(unused_mut)]
-                let mut __made = __Frame {};
-                if let ::core::option::Option::Some(()) = __input {}
-                __made
-            },
-            |_, __cursor, __frame| {
-                '__durable: loop {
-                    match __cursor.state {
-                        __State::Start => '__state: {
-                            return ::durable::__private::done::plain::<__Return>(());
-                        }
-                    }
-                    ::durable::__private::fell_through();
+            impl ::durable::__private::States for __State {
+                const ALL: &'static [Self] = &[Self::Start];
+                fn index(self) -> usize {
+                    self as usize
                 }
-            },
-            {
+            }
+            struct __Frame {}
+            ::durable::__private::program_plain::<
+                Self,
+                __State,
+                _,
+            >(
+                Self::GRAPH,
+                |__input: ::core::option::Option<()>| {
+                    #[allow(unused_mut)]
+                    let mut __made = __Frame {};
+                    if let ::core::option::Option::Some(()) = __input {}
+                    __made
+                },
+                |_, __cursor, __frame| {
+                    '__durable: loop {
+                        match __cursor.state {
+                            __State::Start => '__state: {
+                                return ::durable::__private::done::plain::<__Return>(());
+                            }
+                        }
+                        ::durable::__private::fell_through();
+                    }
+                },
                 |__frame: &mut __Frame, __slots| {
                     let _ = (&__frame, &__slots);
-                }
-            },
-        )
+                },
+            )
+        }
     }
-}
+};

@@ -219,6 +219,18 @@ pub(crate) fn borrows(body: &Body, layout: &Layout, diag: &mut Diagnostics) {
     }
 }
 
+/// The rule for a helper that orchestrators call.
+pub(crate) fn helper(item: &FunctionItem, diag: &mut Diagnostics) {
+    if let Some(asyncness) = &item.sig.asyncness {
+        diag.error(
+            Code::NotAsync,
+            asyncness,
+            "a `#[deterministic]` function must be a plain `fn`: an orchestrator cannot await it; \
+             make it an `#[orchestrator]` if it awaits durable calls, or an `#[activity]`",
+        );
+    }
+}
+
 /// Names that a proxy has of its own.
 const RESERVED_OPERATIONS: [&str; 4] = ["id", "state", "signal", "clone"];
 

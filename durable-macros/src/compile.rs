@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
+use crate::determinism::Subject;
 use crate::diag::{Code, Diagnostics};
 use crate::emit::{self, Compiled};
 use crate::layout::Layout;
 use crate::liveness::Liveness;
 use crate::lower::{Source, lower};
-use crate::parse::{FunctionItem, Options};
+use crate::parse::{FunctionItem, ORCHESTRATION_CONTEXT, Options};
 use crate::{check, conditional, determinism, parse};
 
 /// Compiles an orchestrator.
@@ -21,34 +22,42 @@ pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream 
     let Some(function) = parse::function(item, "#[orchestrator]", &mut diag) else {
         return diag.into_tokens();
     };
-    let mut item = free_function(function, options, "OrchestrationContext");
+    let mut item = free_function(function, options, ORCHESTRATION_CONTEXT);
     bind_patterns(&mut item);
 
     check::free_function(&item, "an orchestrator", &mut diag);
-    check::function(&item, "an orchestrator", "OrchestrationContext", &mut diag);
+    check::function(&item, "an orchestrator", ORCHESTRATION_CONTEXT, &mut diag);
     let sound = !diag.has_errors();
     let variants = conditional::variants(item, &mut diag);
     let errors = diag.into_tokens();
-    let items =
-        variants.iter().map(|item| orchestrator_variant(item, sound && errors.is_empty(), sound));
+    let items = variants
+        .into_iter()
+        .map(|item| orchestrator_variant(item, sound && errors.is_empty(), sound));
     quote!(#errors #(#items)*)
 }
 
 /// Compiles the body of an orchestrator. `ok` says whether there was no error so far, `sound`
 /// whether there is none in the signature.
-fn orchestrator_variant(item: &FunctionItem, ok: bool, sound: bool) -> TokenStream {
+fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenStream {
     let mut diag = Diagnostics::new();
-    check::body(item, &mut diag);
-    determinism::check(&item.body, &mut diag);
-    let compiled = passes(item, &mut diag);
-    debug::print(item, &compiled, &diag);
+    check::body(&item, &mut diag);
+    scan(&mut item, "an orchestrator", &mut diag);
+    let compiled = passes(&item, &mut diag);
+    debug::print(&item, &compiled, &diag);
     let items = if ok && !diag.has_errors() {
-        emit::orchestrator(item, &compiled)
+        emit::orchestrator(&item, &compiled)
     } else {
-        emit::fallback(item, "Orchestration", sound)
+        emit::fallback(&item, "Orchestration", sound)
     };
-    let errors = conditional::only_where(item, diag.into_tokens());
+    let errors = conditional::only_where(&item, diag.into_tokens());
     quote!(#errors #items)
+}
+
+/// Applies the rules of determinism.
+fn scan(item: &mut FunctionItem, what: &str, diag: &mut Diagnostics) {
+    determinism::refuse_on_function(&mut item.attrs, diag);
+    let FunctionItem { params, context, body, .. } = item;
+    determinism::check(body, Subject { what, params, context: context.as_ref() }, diag);
 }
 
 /// lower -> liveness -> layout.
@@ -183,6 +192,60 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
         (true, Some(name)) => emit::entity(&block, name, &options, &operations),
         _ => quote!(#block),
     })
+}
+
+/// Checks a helper of orchestrators: a function, or those of an impl block. It stays what it is.
+pub(crate) fn deterministic(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    Options::parse(attr, &[], &mut diag);
+    let mut item = match syn::parse2::<syn::Item>(item) {
+        Ok(item) => item,
+        Err(error) => {
+            diag.syntax(error);
+            return diag.into_tokens();
+        }
+    };
+    match &mut item {
+        syn::Item::Fn(function) => {
+            let syn::ItemFn { attrs, vis, sig, block, .. } = function;
+            helper(attrs, vis, sig, block, &mut diag);
+        }
+        syn::Item::Impl(block) => {
+            for item in &mut block.items {
+                if let syn::ImplItem::Fn(method) = item {
+                    let syn::ImplItemFn { attrs, vis, sig, block, .. } = method;
+                    helper(attrs, vis, sig, block, &mut diag);
+                }
+            }
+        }
+        other => diag.error(
+            Code::Item,
+            other,
+            "`#[deterministic]` goes on a `fn` or an `impl` block that orchestrators use",
+        ),
+    }
+    finish(diag, |_| quote!(#item))
+}
+
+fn helper(
+    attrs: &mut Vec<syn::Attribute>,
+    vis: &syn::Visibility,
+    sig: &syn::Signature,
+    body: &mut syn::Block,
+    diag: &mut Diagnostics,
+) {
+    let mut item = FunctionItem::new(
+        attrs.clone(),
+        vis.clone(),
+        sig.clone(),
+        body.clone(),
+        Options::default(),
+        ORCHESTRATION_CONTEXT,
+    );
+    check::helper(&item, diag);
+    scan(&mut item, "a `#[deterministic]` function", diag);
+    *attrs = item.attrs;
+    *body = item.body;
 }
 
 fn type_name(block: &syn::ItemImpl) -> Option<Ident> {

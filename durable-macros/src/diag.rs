@@ -33,6 +33,10 @@ pub(crate) enum Code {
     Duplicate,
     /// D013: a borrow that would have to be saved.
     Borrow,
+    /// D014: an exemption from the determinism rules without a reason, or too wide.
+    Reason,
+    /// D015: durable calls in the order of a hash map or set.
+    Order,
 }
 
 impl Code {
@@ -52,6 +56,8 @@ impl Code {
             Self::Reserved => "D011",
             Self::Duplicate => "D012",
             Self::Borrow => "D013",
+            Self::Reason => "D014",
+            Self::Order => "D015",
         }
     }
 }

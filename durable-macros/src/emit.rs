@@ -12,8 +12,8 @@ pub(crate) use self::entity::entity;
 pub(crate) use self::fallback::function as fallback;
 pub(crate) use self::orchestrator::{Compiled, orchestrator};
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::parse::{FunctionItem, Return, ReturnKind};
@@ -47,7 +47,7 @@ fn function_impl(item: &FunctionItem, marker: &syn::Ident, kind: &str) -> TokenS
     let name = item.name();
     let version = item.version();
     let kind = format_ident!("{kind}");
-    let types = item.params.iter().map(|param| &param.ty);
+    let input = input_type(item);
     let output = output_type(&item.ret);
     let assertion = assert_not_result(&item.ret, &cfgs);
     quote! {
@@ -58,17 +58,31 @@ fn function_impl(item: &FunctionItem, marker: &syn::Ident, kind: &str) -> TokenS
             const VERSION: &'static str = #version;
             const KIND: ::durable::__private::FunctionKind =
                 ::durable::__private::FunctionKind::#kind;
-            type Input = (#(#types,)*);
+            type Input = #input;
             type Output = #output;
         }
     }
+}
+
+/// The arguments as a tuple. Its parentheses have a span of the user's, for rustc shows the whole
+/// of it when one of the types cannot be an argument.
+fn input_type(item: &FunctionItem) -> TokenStream {
+    let types = item.params.iter().map(|param| &param.ty);
+    let mut tuple = Group::new(Delimiter::Parenthesis, quote!(#(#types,)*));
+    tuple.set_span(match item.params.as_slice() {
+        [only] => only.ty.span(),
+        _ => item.sig.paren_token.span.join(),
+    });
+    tuple.into_token_stream()
 }
 
 /// What a caller gets: for a `Result` its value.
 fn output_type(ret: &Return) -> TokenStream {
     let ty = &ret.ty;
     match ret.kind {
-        ReturnKind::Result => quote!(<#ty as ::durable::__private::ResultType>::Value),
+        ReturnKind::Result => {
+            quote_spanned!(ret.value_span()=> <#ty as ::durable::__private::ResultType>::Value)
+        }
         ReturnKind::Option | ReturnKind::Plain => quote!(#ty),
     }
 }
@@ -92,16 +106,17 @@ fn assert_not_result(ret: &Return, cfgs: &[&syn::Attribute]) -> TokenStream {
     }
 }
 
-/// Encodes what the user's function returned into `output`: a value, or the failure of an error.
-fn encode_outcome(ret: &Return, output: &syn::Ident) -> TokenStream {
+/// Encodes what the user's function returned into `output` with `encode`: a value, or the failure of
+/// an error.
+fn encode_outcome(ret: &Return, output: &syn::Ident, encode: &TokenStream) -> TokenStream {
     if ret.kind != ReturnKind::Result {
-        return quote!(::durable::__private::encode_output(&#output));
+        return quote!(#encode(&#output));
     }
     let error = step::own("__error");
     let describe = describe(&error);
     quote! {
         match #output {
-            ::core::result::Result::Ok(value) => ::durable::__private::encode_output(&value),
+            ::core::result::Result::Ok(value) => #encode(&value),
             ::core::result::Result::Err(#error) => {
                 ::core::result::Result::Err(::durable::__private::failed(#describe))
             }

@@ -46,3 +46,13 @@ pub fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
 pub fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
     compile::entity(attr.into(), item.into()).into()
 }
+
+/// Checks a helper function, or those of an impl block, by the rules for orchestrators: no clocks,
+/// random numbers, I/O or shared state. The function itself stays as it is.
+///
+/// The macros see one function at a time: what an orchestrator calls is checked only if it says so.
+/// `#[allow_nondeterminism("reason")]` on a statement exempts it, here and in an orchestrator.
+#[proc_macro_attribute]
+pub fn deterministic(attr: TokenStream, item: TokenStream) -> TokenStream {
+    compile::deterministic(attr.into(), item.into()).into()
+}

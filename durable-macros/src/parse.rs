@@ -45,6 +45,9 @@ impl Options {
     }
 }
 
+/// The type of an orchestrator's context.
+pub(crate) const ORCHESTRATION_CONTEXT: &str = "OrchestrationContext";
+
 /// The longest name that a store takes, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -105,6 +108,18 @@ impl Return {
             _ => ReturnKind::Plain,
         };
         Self { kind, ty }
+    }
+
+    /// Where the type of the value is written: for a `Result` its first argument.
+    pub(crate) fn value_span(&self) -> Span {
+        if let syn::Type::Path(path) = &self.ty
+            && let Some(segment) = path.path.segments.last()
+            && let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments
+            && let Some(value) = arguments.args.first()
+        {
+            return value.span();
+        }
+        self.ty.span()
     }
 }
 
@@ -210,7 +225,8 @@ fn param(index: usize, typed: syn::PatType) -> Param {
     }
 }
 
-fn is_reference_to(ty: &syn::Type, name: &str) -> bool {
+/// Whether a type is a reference to the type of this name.
+pub(crate) fn is_reference_to(ty: &syn::Type, name: &str) -> bool {
     match ty {
         syn::Type::Reference(reference) => match &*reference.elem {
             syn::Type::Path(path) => {

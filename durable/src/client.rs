@@ -24,6 +24,7 @@ pub use self::status::InstanceStatus;
 use crate::backoff::{self, retry};
 use crate::clock::{Clock, SystemClock};
 use crate::connection::{Connection, IntoStore};
+use crate::data::Arguments as _;
 use crate::entity::{Entity, EntityRef};
 use crate::program::Orchestration;
 use crate::registry::Registry;
@@ -76,7 +77,7 @@ impl Client {
         &self,
         call: Call<F>,
     ) -> Result<Handle<F::Output>, ClientError> {
-        let input = crate::task::encode_input(&call.input)
+        let input = crate::task::checked(call.input.encode())
             .map_err(|failure| ClientError::invalid_arguments(F::NAME, &failure))?;
         let id = self.start_instance(F::NAME, F::VERSION, call.instance_id, input).await?;
         Ok(Handle::new(self.clone(), id))

@@ -11,11 +11,13 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::data::Arguments as _;
 use crate::entity::{Entity, EntityRef, InEntity, InOrchestrator};
+use crate::error::TaskFailure;
 use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::program::Orchestration;
-use crate::task::{Call, EventName, EventWait, Spawn, Task, Timer, encode_input};
+use crate::task::{Call, EventName, EventWait, Spawn, Task, Timer, checked, encode_input};
 use crate::turn::{EntityAddress, scope};
 
 /// Largest custom status, in bytes of JSON. The original allows 16 KB of UTF-16 text.
@@ -85,7 +87,7 @@ impl OrchestrationContext {
     /// If the arguments cannot be serialised or the id is not valid, which fails this
     /// orchestration.
     pub fn start<F: Orchestration>(&self, call: Call<F>) -> String {
-        let input = encoded("the arguments of an orchestration", &call.input);
+        let input = passed("the arguments of an orchestration", checked(call.input.encode()));
         if let Some(reason) =
             call.instance_id.as_deref().and_then(|id| crate::client::check_instance_id(id).err())
         {
@@ -148,7 +150,11 @@ impl OrchestrationContext {
 
 /// Encodes what a program passes where it gets no result back.
 pub(crate) fn encoded<T: Serialize>(what: &str, value: &T) -> Json {
-    match encode_input(value) {
+    passed(what, encode_input(value))
+}
+
+fn passed(what: &str, json: Result<Json, TaskFailure>) -> Json {
+    match json {
         Ok(json) => json,
         Err(failure) => panic!("{what} cannot be sent: {}", failure.failure),
     }

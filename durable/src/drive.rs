@@ -9,13 +9,14 @@ use durable_store::{
     Status, StoredInstance, Timestamp,
 };
 
+use crate::data::Arguments as _;
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::HistoryTurn;
 use crate::json::Json;
 use crate::message::{Body, TaskId};
 use crate::program::Orchestration;
 use crate::registry::Registry;
-use crate::task::encode_input;
+use crate::task::checked;
 use crate::turn::{Inbound, Instance, TurnOutput};
 
 /// Something that the orchestration began and that has not ended.
@@ -68,7 +69,7 @@ impl Drive {
     /// Starts an orchestration and runs its first turn.
     pub fn start<F: Orchestration>(input: &F::Input) -> Result<Self, DriveError> {
         const REQUEST: &str = "start";
-        let input = encode_input(input).map_err(DriveError::Input)?;
+        let input = checked(input.encode()).map_err(DriveError::Input)?;
         let mut registry = Registry::default();
         registry.add_orchestration::<F>();
         let now = Timestamp::from_micros(0);

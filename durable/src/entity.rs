@@ -7,16 +7,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::context::EntityContext;
+use crate::data::{Arguments as _, EntityData, Operation};
 use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
-use crate::task::{Durable, Spawn, TaskResult, Waiting, encode_input};
+use crate::task::{Durable, Spawn, TaskResult, Waiting, checked, encode_input};
 use crate::turn::{EntityAddress, scope};
 
 /// The built-in operation that gives the entity's state to an orchestrator.
 pub(crate) const READ_STATE: &str = "$state";
 
 /// A type with an impl block annotated with `#[entity]`.
-pub trait Entity: Default + Serialize + DeserializeOwned + Send + 'static {
+pub trait Entity: EntityData + Send {
     /// The registered name.
     const NAME: &'static str;
     /// The typed proxy, for each side that can use one.
@@ -97,8 +98,11 @@ pub struct EntityCall<Side, T> {
 
 impl<Side, T> EntityCall<Side, T> {
     #[doc(hidden)]
-    pub fn new<A: Serialize>(target: EntityRef<Side>, operation: &'static str, args: &A) -> Self {
-        Self { target, operation, args: encode_input(args), result: PhantomData }
+    pub fn new<O>(target: EntityRef<Side>, args: &O::Input) -> Self
+    where
+        O: Operation<Output = T>,
+    {
+        Self { target, operation: O::NAME, args: checked(args.encode()), result: PhantomData }
     }
 }
 
@@ -162,5 +166,5 @@ impl<T> EntityCall<InEntity, T> {
 /// Reads the state of an entity, in an orchestrator: `None` if it does not exist.
 #[doc(hidden)]
 pub fn read_state<E>(target: EntityRef<InOrchestrator>) -> EntityCall<InOrchestrator, Option<E>> {
-    EntityCall::new(target, READ_STATE, &())
+    EntityCall { target, operation: READ_STATE, args: encode_input(&()), result: PhantomData }
 }

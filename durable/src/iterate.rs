@@ -144,7 +144,11 @@ where
 
 /// Begins the iteration of a suspending `for`.
 #[doc(hidden)]
-pub fn iterate<C: SuspendingIter>(collection: C) -> C::Rest {
+pub fn iterate<C, R>(collection: C) -> R
+where
+    // `R` is a parameter of its own, so that rustc reports a `C` that does not fit once.
+    C: SuspendingIter<Rest = R>,
+{
     collection.into_rest()
 }
 

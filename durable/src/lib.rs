@@ -51,6 +51,7 @@ pub mod codec;
 mod connect;
 mod connection;
 mod context;
+mod data;
 mod drive;
 mod entity;
 mod error;
@@ -80,7 +81,8 @@ pub use context::{
     ActivityContext, EntityContext, MAX_CUSTOM_STATUS_BYTES, MissingData, OrchestrationContext,
     Random,
 };
-pub use durable_macros::{activity, entity, orchestrator};
+pub use data::{Argument, Arguments, EntityData, EventPayload, ReturnValue};
+pub use durable_macros::{activity, deterministic, entity, orchestrator};
 pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
 pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
@@ -153,7 +155,8 @@ macro_rules! select {
 pub mod prelude {
     pub use crate::{
         ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
-        activity, entity, join, join_all, orchestrator, select, try_join, try_join_all,
+        activity, deterministic, entity, join, join_all, orchestrator, select, try_join,
+        try_join_all,
     };
 }
 
@@ -169,6 +172,7 @@ pub mod __private {
         pub use crate::drive::{Drive, DriveError, Open};
     }
     pub use crate::client::StateRead;
+    pub use crate::data::Operation;
     pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
     pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;
@@ -177,9 +181,9 @@ pub mod __private {
     pub use crate::program::{
         Activity, ActivityFuture, Cursor, FromResidual, Function, FunctionKind, Link, Machine,
         NotResult, OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe,
-        SavedMachine, Slots, States, Try, decode_args, describe, done, encode_output, failed,
-        fell_through, finish_result, no_branch_left, program_option, program_plain, program_result,
-        suspended, take,
+        SavedMachine, Slots, States, Try, decode_args, describe, done, encode_output,
+        encode_return, failed, fell_through, finish_result, no_branch_left, poll, program_option,
+        program_plain, program_result, suspended, take,
     };
     pub use crate::registry::ActivityRegistrar;
     pub use crate::task::{Join, TryJoin};

@@ -8,20 +8,18 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 pub(crate) use self::cursor::SavedPosition;
 #[doc(hidden)]
-pub use self::cursor::{Cursor, Link};
+pub use self::cursor::{Cursor, Link, poll};
 pub(crate) use self::machine::Incompatible;
 #[doc(hidden)]
 pub use self::machine::{
     FromResidual, Machine, OptionType, Program, Progress, ResultType, SavedMachine, Slots, States,
-    Try, done, encode_output, finish_result, no_branch_left, program_option, program_plain,
-    program_result, suspended, take,
+    Try, done, encode_output, encode_return, finish_result, no_branch_left, program_option,
+    program_plain, program_result, suspended, take,
 };
 use crate::context::ActivityContext;
+use crate::data::{Arguments, Operation, ReturnValue};
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::task::Call;
@@ -35,9 +33,9 @@ pub trait Function: 'static {
     /// Which of the two it is.
     const KIND: FunctionKind;
     /// The arguments, as a tuple.
-    type Input: Serialize + DeserializeOwned + Send + 'static;
+    type Input: Arguments;
     /// The result; for functions that return `Result<T, E>` it is `T`.
-    type Output: Serialize + DeserializeOwned + Send + 'static;
+    type Output: ReturnValue;
 }
 
 /// What a [`Function`] is.
@@ -132,8 +130,8 @@ pub fn fell_through() -> ! {
 
 /// Decodes the arguments of an entity operation.
 #[doc(hidden)]
-pub fn decode_args<T: DeserializeOwned>(args: &Json) -> Result<T, TaskFailure> {
-    args.decode().map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))
+pub fn decode_args<O: Operation>(args: &Json) -> Result<O::Input, TaskFailure> {
+    O::Input::decode(args).map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))
 }
 
 /// The failure of a function that returned an error.

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::context::{ActivityContext, EntityContext};
+use crate::data::Arguments as _;
 use crate::entity::Entity;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::json::Json;
@@ -143,7 +144,7 @@ struct Hosted<F, H> {
 
 impl<F: Activity<H>, H: Send + Sync + 'static> ActivityRunner for Hosted<F, H> {
     fn run(&self, context: ActivityContext, input: &Json) -> ActivityFuture {
-        match input.decode::<F::Input>() {
+        match F::Input::decode(input) {
             Ok(input) => F::run(Arc::clone(&self.host), context, input),
             Err(error) => {
                 let failure = TaskFailure::new(TaskErrorKind::Payload, Failure::of(error));
@@ -157,11 +158,11 @@ struct Typed<E>(PhantomData<fn() -> E>);
 
 impl<E: Entity> EntityRunner for Typed<E> {
     fn create(&self) -> Box<dyn EntityState> {
-        Box::new(State(E::default()))
+        Box::new(State(E::initial()))
     }
 
     fn load(&self, state: &Json) -> Result<Box<dyn EntityState>, crate::codec::DecodeError> {
-        Ok(Box::new(State(state.decode::<E>()?)))
+        Ok(Box::new(State(E::decode(state)?)))
     }
 }
 
@@ -178,6 +179,6 @@ impl<E: Entity> EntityState for State<E> {
     }
 
     fn save(&self) -> Result<Json, crate::codec::EncodeError> {
-        Json::encode(&self.0)
+        self.0.encode()
     }
 }

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::join::{Join, JoinAll, TryJoin, TryJoinAll, join_all, try_join_all};
 pub use self::wait::{Event, EventName, EventWait, Timer};
+use crate::codec::DecodeError;
+use crate::data::{Arguments as _, ReturnValue as _};
 use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::message::TaskId;
@@ -113,8 +115,9 @@ impl Waiting {
             `#[activity]` and await the call of it"
 )]
 pub trait Durable {
-    /// What of it is saved while it waits.
-    type Pending: Pending<Output = Self::Output>;
+    /// What of it is saved while it waits. How its outcome is read is asked for where it is read,
+    /// so that rustc reports an outcome that cannot be read once.
+    type Pending;
     /// What awaiting it gives.
     type Output;
 
@@ -139,7 +142,7 @@ pub trait Pending {
 )]
 pub trait Spawn: Durable {
     /// What the task gives when it succeeds.
-    type Value: DeserializeOwned;
+    type Value;
 }
 
 // --- outcomes ---------------------------------------------------------------------------------
@@ -151,19 +154,37 @@ pub struct TaskResult<T>(PhantomData<fn() -> T>);
 impl<T: DeserializeOwned> Pending for TaskResult<T> {
     type Output = Result<T, TaskError>;
     fn take(waiting: &Waiting) -> Self::Output {
-        let Some(task) = waiting.as_task() else { return Err(mismatch()) };
-        let Some((kind, outcome)) = scope::with(|core| core.take(task)) else {
-            return Err(match waiting {
-                Waiting::Held { .. } => taken_before(),
-                _ => mismatch(),
-            });
-        };
-        let name = task_name(kind);
-        match outcome {
-            Err(failure) => Err(TaskError::of_task(failure, &name)),
-            Ok(json) => json
-                .decode()
-                .map_err(|e| TaskError::new(TaskErrorKind::Payload, name, Failure::of(e))),
+        take_outcome(waiting, Json::decode)
+    }
+}
+
+/// The outcome of a call, as a result.
+#[doc(hidden)]
+pub struct CallResult<F>(PhantomData<fn() -> F>);
+
+impl<F: Function> Pending for CallResult<F> {
+    type Output = Result<F::Output, TaskError>;
+    fn take(waiting: &Waiting) -> Self::Output {
+        take_outcome(waiting, F::Output::decode)
+    }
+}
+
+fn take_outcome<T>(
+    waiting: &Waiting,
+    decode: fn(&Json) -> Result<T, DecodeError>,
+) -> Result<T, TaskError> {
+    let Some(task) = waiting.as_task() else { return Err(mismatch()) };
+    let Some((kind, outcome)) = scope::with(|core| core.take(task)) else {
+        return Err(match waiting {
+            Waiting::Held { .. } => taken_before(),
+            _ => mismatch(),
+        });
+    };
+    let name = task_name(kind);
+    match outcome {
+        Err(failure) => Err(TaskError::of_task(failure, &name)),
+        Ok(json) => {
+            decode(&json).map_err(|e| TaskError::new(TaskErrorKind::Payload, name, Failure::of(e)))
         }
     }
 }
@@ -195,7 +216,12 @@ fn encode_failure(error: crate::codec::EncodeError) -> TaskFailure {
 
 /// Encodes arguments and checks their size.
 pub(crate) fn encode_input<T: Serialize + ?Sized>(input: &T) -> Result<Json, TaskFailure> {
-    let json = Json::encode(input).map_err(encode_failure)?;
+    checked(Json::encode(input))
+}
+
+/// The same for what is encoded already.
+pub(crate) fn checked(json: Result<Json, crate::codec::EncodeError>) -> Result<Json, TaskFailure> {
+    let json = json.map_err(encode_failure)?;
     check_size(&json)?;
     Ok(json)
 }
@@ -249,11 +275,11 @@ impl<F: Function> fmt::Debug for Call<F> {
 }
 
 impl<F: Function> Durable for Call<F> {
-    type Pending = TaskResult<F::Output>;
+    type Pending = CallResult<F>;
     type Output = Result<F::Output, TaskError>;
 
     fn begin(self) -> Waiting {
-        let input = encode_input(&self.input);
+        let input = checked(self.input.encode());
         let instance_id = self.instance_id;
         Waiting::Task(scope::with(|core| match (input, F::KIND) {
             (Err(failure), _) => core.begin_failed(F::NAME, failure),

@@ -57,7 +57,8 @@ fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
         }
         None => quote!(Self::body),
     };
-    let finish = encode_outcome(&item.ret, &output);
+    let finish =
+        encode_outcome(&item.ret, &output, &quote!(::durable::__private::encode_output::<Self>));
     quote! {
         fn run(
             #host: ::std::sync::Arc<#host_type>,

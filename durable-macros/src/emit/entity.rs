@@ -1,10 +1,11 @@
 //! The items of an entity: the dispatch of its operations, and the typed proxy.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::step::own;
-use super::{assert_not_result, encode_outcome, output_type};
+use super::{assert_not_result, encode_outcome, input_type, output_type};
 use crate::parse::{FunctionItem, Options};
 
 /// The items of an entity. The impl block itself stays as it is.
@@ -21,14 +22,18 @@ pub(crate) fn entity(
     let arms = operations.iter().map(dispatch);
     let assertions = operations.iter().map(|item| assert_not_result(&item.ret, &item.cfgs()));
     let methods = operations.iter().map(proxy_method);
+    let markers = operations.iter().map(operation_marker);
     let (state, context, operation, args) =
         (own("__state"), own("__context"), own("__operation"), own("__args"));
+    // What is wrong with the state is shown at its type.
+    let header = quote_spanned!(ty.span()=> impl ::durable::Entity for #ty);
     quote! {
         #block
 
         #(#cfgs)*
         const _: () = {
             #(#assertions)*
+            #(#markers)*
 
             /// Calls the operations of one entity.
             #[derive(::core::clone::Clone, ::core::fmt::Debug)]
@@ -90,13 +95,13 @@ pub(crate) fn entity(
                 }
             }
 
-            impl ::durable::Entity for #ty {
+            #header {
                 const NAME: &'static str = #registered;
                 type Proxy<Side> = #proxy<Side>;
 
                 fn proxy<Side>(
                     target: ::durable::__private::EntityRef<Side>,
-                ) -> Self::Proxy<Side> {
+                ) -> #proxy<Side> {
                     #proxy { target }
                 }
 
@@ -127,6 +132,32 @@ fn operation_name(operation: &FunctionItem) -> String {
     operation.sig.ident.to_string().trim_start_matches("r#").to_owned()
 }
 
+/// The type that stands for an operation. It has a span of ours, so that it is no item of the
+/// user's.
+fn marker(item: &FunctionItem) -> Ident {
+    own(&format!("__Operation_{}", operation_name(item)))
+}
+
+fn operation_marker(item: &FunctionItem) -> TokenStream {
+    let cfgs = item.cfgs();
+    let marker = marker(item);
+    let name = operation_name(item);
+    let input = input_type(item);
+    let output = output_type(&item.ret);
+    quote! {
+        #(#cfgs)*
+        #[allow(non_camel_case_types)]
+        struct #marker {}
+
+        #(#cfgs)*
+        impl ::durable::__private::Operation for #marker {
+            const NAME: &'static str = #name;
+            type Input = #input;
+            type Output = #output;
+        }
+    }
+}
+
 /// The match arm that decodes the arguments, runs the operation and encodes its result.
 fn dispatch(item: &FunctionItem) -> TokenStream {
     let (state, context, args, output) =
@@ -134,15 +165,16 @@ fn dispatch(item: &FunctionItem) -> TokenStream {
     let cfgs = item.cfgs();
     let name = operation_name(item);
     let ident = &item.sig.ident;
-    let types = item.params.iter().map(|param| &param.ty);
+    let marker = marker(item);
     let arguments: Vec<Ident> =
         (0..item.params.len()).map(|n| own(&format!("__argument{n}"))).collect();
     let passed_context = item.context.is_some().then(|| quote!(#context,));
-    let finish = encode_outcome(&item.ret, &output);
+    let finish =
+        encode_outcome(&item.ret, &output, &quote!(::durable::__private::encode_return::<#marker>));
     quote! {
         #(#cfgs)*
         #name => ::core::option::Option::Some(
-            match ::durable::__private::decode_args::<(#(#types,)*)>(#args) {
+            match ::durable::__private::decode_args::<#marker>(#args) {
                 ::core::result::Result::Ok((#(#arguments,)*)) => {
                     let #output = #state.#ident(#passed_context #(#arguments),*);
                     #finish
@@ -157,7 +189,7 @@ fn proxy_method(item: &FunctionItem) -> TokenStream {
     let cfgs_and_docs = item.docs();
     let vis = &item.vis;
     let ident = &item.sig.ident;
-    let name = operation_name(item);
+    let marker = marker(item);
     let idents: Vec<_> = item.params.iter().map(|param| &param.ident).collect();
     let types: Vec<_> = item.params.iter().map(|param| &param.ty).collect();
     let output = output_type(&item.ret);
@@ -167,9 +199,8 @@ fn proxy_method(item: &FunctionItem) -> TokenStream {
         #vis fn #ident(&self, #(#idents: #types),*)
             -> ::durable::__private::EntityCall<Side, #output>
         {
-            ::durable::__private::EntityCall::new(
+            ::durable::__private::EntityCall::new::<#marker>(
                 ::core::clone::Clone::clone(&self.target),
-                #name,
                 &(#(#idents,)*),
             )
         }

@@ -1,7 +1,7 @@
 //! The items of an orchestrator: the call, its graph, and the program made of frame and step.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::step::{Machine, field, own};
 use super::{call_items, describe, function_impl};
@@ -28,6 +28,7 @@ pub(crate) fn orchestrator(item: &FunctionItem, compiled: &Compiled) -> TokenStr
     let function = function_impl(item, marker, "Orchestration");
     let graph = graph(item, compiled);
     let program = program(item, compiled);
+    let markers = markers(compiled);
     let lints = item.lints();
     quote! {
         #calls
@@ -45,18 +46,22 @@ pub(crate) fn orchestrator(item: &FunctionItem, compiled: &Compiled) -> TokenStr
         }
 
         #(#cfgs)*
-        impl ::durable::__private::Orchestration for #marker {
-            #(#lints)*
-            #[allow(
-                unreachable_code,
-                unused_labels,
-                clippy::needless_late_init,
-                clippy::used_underscore_binding,
-            )]
-            fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
-                #program
+        const _: () = {
+            #markers
+
+            impl ::durable::__private::Orchestration for #marker {
+                #(#lints)*
+                #[allow(
+                    unreachable_code,
+                    unused_labels,
+                    clippy::needless_late_init,
+                    clippy::used_underscore_binding,
+                )]
+                fn program() -> ::std::boxed::Box<dyn ::durable::__private::Program> {
+                    #program
+                }
             }
-        }
+        };
     }
 }
 
@@ -97,17 +102,16 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             let state = own("__State");
             quote! {
                 ::durable::__private::program_result::<
+                    Self,
                     #state,
                     _,
-                    _,
-                    <#ret_alias as ::durable::__private::ResultType>::Value,
                     <#ret_alias as ::durable::__private::ResultType>::Error,
                 >(
                     Self::GRAPH,
                     #new_frame,
                     #step,
                     #slots,
-                    |step| ::durable::__private::finish_result(step, |#error| #describe),
+                    |step| ::durable::__private::finish_result::<Self, _>(step, |#error| #describe),
                 )
             }
         }
@@ -115,12 +119,12 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             let state = own("__State");
             let (build, value) = if item.ret.kind == ReturnKind::Option {
                 let value = quote!(<#ret_alias as ::durable::__private::OptionType>::Value);
-                (format_ident!("program_option"), value)
+                (format_ident!("program_option"), Some(value))
             } else {
-                (format_ident!("program_plain"), ret_alias.to_token_stream())
+                (format_ident!("program_plain"), None)
             };
             quote! {
-                ::durable::__private::#build::<#state, _, _, #value>(
+                ::durable::__private::#build::<Self, #state, _, #value>(
                     Self::GRAPH, #new_frame, #step, #slots,
                 )
             }
@@ -220,39 +224,67 @@ fn new_frame(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
 fn slots(compiled: &Compiled) -> TokenStream {
     let Compiled { body, layout, .. } = compiled;
     let (frame, slots) = (own("__frame"), own("__slots"));
-    let mut markers: Vec<Ident> = Vec::new();
+    let (variables, awaits) = (own(VARIABLES), own(AWAITS));
     let mut calls = TokenStream::new();
     for (position, (index, slot)) in layout.saved_slots().enumerate() {
         let Place::Saved { first, .. } = &slot.place else { continue };
         let var = body.var(slot.var);
         let site = &body.awaits[first.0];
         let variable = marker_ident(&var.ident, var.temporary);
-        let state = format_ident!("{}", layout.states[site.resume.0].name);
-        for marker in [&variable, &state] {
-            if !markers.contains(marker) {
-                markers.push(marker.clone());
-            }
-        }
+        let state = own(&layout.states[site.resume.0].name);
         let span = if var.temporary { site.span } else { var.ident.span() };
         let field = field(index);
         // The error of a variable that cannot be saved is shown at the variable.
         calls.extend(quote_spanned! {span=>
-            #slots.slot::<#variable, #state, _>(#position, &mut #frame.#field);
+            #slots.slot::<#variables::#variable, #awaits::#state, _>(#position, &mut #frame.#field);
         });
     }
     // This closure is checked before the others, so it names the frame itself.
     let frame_type = own("__Frame");
     let unknown = frame_slots(layout).map(|_| quote!(_));
     quote! {
-        {
-            #(#[allow(non_camel_case_types, dead_code)] struct #markers {})*
-            |#frame: &mut #frame_type<#(#unknown),*>, #slots| {
-                let _ = (&#frame, &#slots);
-                #calls
-            }
+        |#frame: &mut #frame_type<#(#unknown),*>, #slots| {
+            let _ = (&#frame, &#slots);
+            #calls
         }
     }
 }
+
+/// The types that stand for variables and awaits in messages. They are outside of the function,
+/// where rustc prints short paths of them, and in modules, where they hide nothing of the user's.
+fn markers(compiled: &Compiled) -> TokenStream {
+    let Compiled { body, layout, .. } = compiled;
+    let mut variables: Vec<Ident> = Vec::new();
+    let mut awaits: Vec<Ident> = Vec::new();
+    for (_, slot) in layout.saved_slots() {
+        let Place::Saved { first, .. } = &slot.place else { continue };
+        let var = body.var(slot.var);
+        let variable = marker_ident(&var.ident, var.temporary);
+        let state = own(&layout.states[body.awaits[first.0].resume.0].name);
+        if !variables.contains(&variable) {
+            variables.push(variable);
+        }
+        if !awaits.contains(&state) {
+            awaits.push(state);
+        }
+    }
+    let markers = |module: &str, names: &[Ident]| {
+        let module = own(module);
+        quote! {
+            #[allow(non_camel_case_types, dead_code)]
+            mod #module {
+                #(pub(super) struct #names {})*
+            }
+        }
+    };
+    let variables = (!variables.is_empty()).then(|| markers(VARIABLES, &variables));
+    let awaits = (!awaits.is_empty()).then(|| markers(AWAITS, &awaits));
+    quote!(#variables #awaits)
+}
+
+/// The modules of the types that stand for variables and awaits.
+const VARIABLES: &str = "__variable";
+const AWAITS: &str = "__await";
 
 /// A type that stands for a variable in messages. It has a span of ours, so that it is no item of
 /// the user's.

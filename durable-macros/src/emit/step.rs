@@ -41,7 +41,7 @@ impl Machine<'_> {
         // A fork waits for nothing itself.
         let sites = (0..self.body.awaits.len()).map(AwaitId);
         let links = sites.filter(|site| self.body.fork_of(*site).is_none()).map(|site| {
-            let link = link(site.0);
+            let link = self.link(site);
             quote!(let #link = ::durable::__private::Link::new();)
         });
         let locals = self.layout.slots.iter().enumerate().filter_map(|(index, slot)| {
@@ -77,6 +77,11 @@ impl Machine<'_> {
         quote!(#states::#name)
     }
 
+    /// The link of an await. It has the span of the await, where rustc shows what is wrong with it.
+    fn link(&self, site: AwaitId) -> Ident {
+        Ident::new(&format!("__link{}", site.0), self.body.awaits[site.0].span)
+    }
+
     /// The slot of a variable, as a place.
     fn slot(&self, var: VarId) -> Option<TokenStream> {
         let (index, slot) = self.layout.slot(var)?;
@@ -87,10 +92,6 @@ impl Machine<'_> {
             quote!(#frame.#field)
         })
     }
-}
-
-fn link(index: usize) -> Ident {
-    own(&format!("__link{index}"))
 }
 
 fn local(index: usize) -> Ident {
@@ -140,13 +141,16 @@ impl<'a> BlockEmitter<'a> {
     /// Takes the result that the block was resumed with, or waits on.
     fn poll(&self) -> TokenStream {
         let BlockKind::Resume { site, .. } = self.block.kind else { return TokenStream::new() };
-        let (cursor, link, polled) = (own("__cursor"), link(site.0), own("__polled"));
+        let span = self.machine.body.awaits[site.0].span;
+        let (cursor, polled) = (own("__cursor"), own("__polled"));
+        let link = self.machine.link(site);
+        let poll = quote_spanned!(span=> ::durable::__private::poll(#cursor, #link));
         let suspend = match self.block.branch {
             Some(_) => switch(&quote!(#cursor.switch())),
             None => quote!(return ::durable::__private::suspended()),
         };
         quote! {
-            let #polled = match #cursor.poll(&#link) {
+            let #polled = match #poll {
                 ::core::option::Option::Some(output) => output,
                 ::core::option::Option::None => { #suspend }
             };
@@ -392,7 +396,7 @@ impl<'a> BlockEmitter<'a> {
             Exit::Suspend { site, call } => {
                 let span = fragment_span(call);
                 let (call, pending) = self.fragment(call);
-                let (cursor, link) = (own("__cursor"), link(site.0));
+                let (cursor, link) = (own("__cursor"), self.machine.link(*site));
                 let begin = quote_spanned!(span=> #cursor.begin(&#link, #call););
                 let target = self.machine.body.awaits[site.0].resume;
                 let (goto, more) = self.leave(Way::Goto(target), &BTreeSet::new());

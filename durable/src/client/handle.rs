@@ -8,10 +8,10 @@ use durable_store::{
     Accepted, Condition, Envelope, InstanceRecord, Message, Payload, Status, limits,
 };
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::status::failure;
 use super::{Client, ClientError, InstanceStatus};
+use crate::data::ReturnValue;
 use crate::history::HistoryTurn;
 use crate::json::Json;
 use crate::message::Body;
@@ -180,7 +180,7 @@ impl<T> Handle<T> {
     }
 }
 
-impl<T: DeserializeOwned> Handle<T> {
+impl<T: ReturnValue> Handle<T> {
     /// Waits for the result. While the instance is blocked this goes on waiting:
     /// [`Handle::status`] says why.
     ///
@@ -203,7 +203,7 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     fn decode(&self, output: Payload) -> Result<T, ClientError> {
-        Json::from_text(output).decode().map_err(|source| ClientError::Result {
+        T::decode(&Json::from_text(output)).map_err(|source| ClientError::Result {
             of: self.id.clone(),
             expected: std::any::type_name::<T>(),
             source,

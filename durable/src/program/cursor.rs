@@ -15,6 +15,14 @@ use crate::turn::scope;
 #[doc(hidden)]
 pub struct Link<P, O>(PhantomData<fn() -> (P, O)>);
 
+impl<P, O> Clone for Link<P, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P, O> Copy for Link<P, O> {}
+
 impl<P, O> Link<P, O> {
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
@@ -69,17 +77,6 @@ impl<S: Copy> Cursor<S> {
         D: Durable<Pending = P, Output = O>,
     {
         self.awaiting = Some(durable.begin());
-    }
-
-    /// The output of what was begun, once it is there.
-    pub fn poll<P, O>(&mut self, _: &Link<P, O>) -> Option<O>
-    where
-        P: Pending<Output = O>,
-    {
-        if !is_ready(self.awaiting.as_ref()) {
-            return None;
-        }
-        self.awaiting.take().map(|waiting| P::take(&waiting))
     }
 
     // --- branches ---------------------------------------------------------------------------------
@@ -229,6 +226,18 @@ impl<S: States> Cursor<S> {
         }
         Ok(Self { state: root.state, root: Some(root), ..Self::new(S::ALL[0], None) })
     }
+}
+
+/// The output of what was begun, once it is there.
+#[doc(hidden)]
+pub fn poll<S, P, O>(cursor: &mut Cursor<S>, _: Link<P, O>) -> Option<O>
+where
+    P: Pending<Output = O>,
+{
+    if !is_ready(cursor.awaiting.as_ref()) {
+        return None;
+    }
+    cursor.awaiting.take().map(|waiting| P::take(&waiting))
 }
 
 fn is_ready(waiting: Option<&Waiting>) -> bool {

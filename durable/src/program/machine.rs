@@ -11,9 +11,11 @@ use serde_json::value::RawValue;
 use super::cursor::{Cursor, SavedPosition};
 use crate::codec;
 use crate::context::OrchestrationContext;
+use crate::data::{Arguments, Operation, ReturnValue};
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::graph::StateGraph;
 use crate::json::Json;
+use crate::program::Function;
 use crate::task::Waiting;
 
 /// A compiled orchestrator.
@@ -292,18 +294,17 @@ impl<S, F, I, R> Copy for Definition<S, F, I, R> {}
 
 /// Builds the program of a function that returns a `Result`.
 #[doc(hidden)]
-pub fn program_result<S, F, I, T, E>(
+pub fn program_result<C, S, F, E>(
     graph: &'static StateGraph,
-    frame: fn(Option<I>) -> F,
-    step: StepFn<S, F, Result<Step<T>, E>>,
+    frame: fn(Option<C::Input>) -> F,
+    step: StepFn<S, F, Result<Step<C::Output>, E>>,
     slots: fn(&mut F, &mut Slots<'_>),
-    finish: FinishFn<Result<Step<T>, E>>,
+    finish: FinishFn<Result<Step<C::Output>, E>>,
 ) -> Box<dyn Program>
 where
+    C: Function,
     S: States,
     F: Send + 'static,
-    I: DeserializeOwned + 'static,
-    T: 'static,
     E: 'static,
 {
     Box::new(Definition { graph, frame, step, slots, finish })
@@ -311,66 +312,74 @@ where
 
 /// Builds the program of a function that returns an `Option`.
 #[doc(hidden)]
-pub fn program_option<S, F, I, T>(
+pub fn program_option<C, S, F, T>(
     graph: &'static StateGraph,
-    frame: fn(Option<I>) -> F,
+    frame: fn(Option<C::Input>) -> F,
     step: StepFn<S, F, Option<Step<T>>>,
     slots: fn(&mut F, &mut Slots<'_>),
 ) -> Box<dyn Program>
 where
+    C: Function<Output = Option<T>>,
     S: States,
     F: Send + 'static,
-    I: DeserializeOwned + 'static,
-    T: Serialize + 'static,
+    T: 'static,
 {
-    fn finish<T: Serialize>(step: Option<Step<T>>) -> Option<Result<Json, TaskFailure>> {
+    fn finish<C, T>(step: Option<Step<T>>) -> Option<Result<Json, TaskFailure>>
+    where
+        C: Function<Output = Option<T>>,
+    {
         match step {
             Some(Step::Suspended) => None,
-            Some(Step::Done(value)) => Some(encode_output(&Some(value))),
+            Some(Step::Done(value)) => Some(encode_output::<C>(&Some(value))),
             None => Some(Ok(Json::null())),
         }
     }
-    Box::new(Definition { graph, frame, step, slots, finish: finish::<T> })
+    Box::new(Definition { graph, frame, step, slots, finish: finish::<C, T> })
 }
 
 /// Builds the program of a function that returns anything else.
 #[doc(hidden)]
-pub fn program_plain<S, F, I, T>(
+pub fn program_plain<C, S, F>(
     graph: &'static StateGraph,
-    frame: fn(Option<I>) -> F,
-    step: StepFn<S, F, Step<T>>,
+    frame: fn(Option<C::Input>) -> F,
+    step: StepFn<S, F, Step<C::Output>>,
     slots: fn(&mut F, &mut Slots<'_>),
 ) -> Box<dyn Program>
 where
+    C: Function,
     S: States,
     F: Send + 'static,
-    I: DeserializeOwned + 'static,
-    T: Serialize + 'static,
 {
-    fn finish<T: Serialize>(step: Step<T>) -> Option<Result<Json, TaskFailure>> {
+    fn finish<C: Function>(step: Step<C::Output>) -> Option<Result<Json, TaskFailure>> {
         match step {
             Step::Suspended => None,
-            Step::Done(value) => Some(encode_output(&value)),
+            Step::Done(value) => Some(encode_output::<C>(&value)),
         }
     }
-    Box::new(Definition { graph, frame, step, slots, finish: finish::<T> })
+    Box::new(Definition { graph, frame, step, slots, finish: finish::<C> })
 }
 
 /// Encodes what a function returned and checks its size.
 #[doc(hidden)]
-pub fn encode_output<T: Serialize + ?Sized>(value: &T) -> Result<Json, TaskFailure> {
-    crate::task::encode_input(value)
+pub fn encode_output<C: Function>(value: &C::Output) -> Result<Json, TaskFailure> {
+    crate::task::checked(value.encode())
+}
+
+/// The same for an operation of an entity.
+#[doc(hidden)]
+pub fn encode_return<O: Operation>(value: &O::Output) -> Result<Json, TaskFailure> {
+    crate::task::checked(value.encode())
 }
 
 /// Ends a step of a function that returns a `Result`.
 #[doc(hidden)]
-pub fn finish_result<T: Serialize, E>(
-    step: Result<Step<T>, E>,
+pub fn finish_result<C: Function, E>(
+    step: Result<Step<C::Output>, E>,
     describe: impl FnOnce(E) -> Failure,
 ) -> Option<Result<Json, TaskFailure>> {
     match step {
         Ok(Step::Suspended) => None,
-        Ok(Step::Done(value)) => Some(encode_output(&value)),
+        Ok(Step::Done(value)) => Some(encode_output::<C>(&value)),
         Err(error) => Some(Err(TaskFailure::new(TaskErrorKind::Failed, describe(error)))),
     }
 }
@@ -385,7 +394,7 @@ impl<S, F, I, R> Program for Definition<S, F, I, R>
 where
     S: States,
     F: Send + 'static,
-    I: DeserializeOwned + 'static,
+    I: Arguments,
     R: 'static,
 {
     fn graph(&self) -> &'static StateGraph {
@@ -393,8 +402,8 @@ where
     }
 
     fn start(&self, input: &Json) -> Result<Box<dyn Machine>, TaskFailure> {
-        let input: I =
-            input.decode().map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
+        let input: I = I::decode(input)
+            .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;
         Ok(Box::new(Running {
             definition: *self,
             cursor: Cursor::new(S::ALL[0], None),

@@ -4,10 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use durable_store::Timestamp;
-use serde::de::DeserializeOwned;
 
-use super::{Durable, Pending, Spawn, TaskResult, Waiting};
+use super::{Durable, Pending, Spawn, Waiting, take_outcome};
+use crate::data::EventPayload;
 use crate::error::TaskError;
+use crate::json::Json;
 use crate::turn::scope;
 
 /// A wait until a point in time. Awaits to `()`.
@@ -123,8 +124,19 @@ impl<T> fmt::Debug for EventWait<T> {
     }
 }
 
-impl<T: DeserializeOwned> Durable for EventWait<T> {
-    type Pending = TaskResult<T>;
+/// The payload of an event, as a result.
+#[doc(hidden)]
+pub struct EventResult<T>(PhantomData<fn() -> T>);
+
+impl<T: EventPayload> Pending for EventResult<T> {
+    type Output = Result<T, TaskError>;
+    fn take(waiting: &Waiting) -> Self::Output {
+        take_outcome(waiting, Json::decode)
+    }
+}
+
+impl<T> Durable for EventWait<T> {
+    type Pending = EventResult<T>;
     type Output = Result<T, TaskError>;
 
     fn begin(self) -> Waiting {
@@ -132,6 +144,6 @@ impl<T: DeserializeOwned> Durable for EventWait<T> {
     }
 }
 
-impl<T: DeserializeOwned> Spawn for EventWait<T> {
+impl<T> Spawn for EventWait<T> {
     type Value = T;
 }

@@ -7,15 +7,19 @@ async fn work(n: u64) -> u64 {
     n
 }
 
+fn items() -> HashMap<u64, u64> {
+    HashMap::from([(1, 2)])
+}
+
 #[orchestrator]
-async fn orchestration(items: HashMap<u64, u64>) -> Result<u64, TaskError> {
+async fn orchestration() -> Result<u64, TaskError> {
     let mut sum = 0;
-    for (key, value) in items {
+    for (key, value) in items() {
         sum += work(key).await? + value;
     }
     Ok(sum)
 }
 
 fn main() {
-    let _ = (orchestration(HashMap::new()), work(1));
+    let _ = (orchestration(), work(1));
 }

@@ -1,3 +1,5 @@
+use std::time::{Instant, SystemTime};
+
 use durable::prelude::*;
 
 #[activity]
@@ -7,12 +9,11 @@ async fn work(n: u64) -> u64 {
 
 #[orchestrator]
 async fn orchestration() -> u64 {
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     let _ = begin.elapsed();
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    let _ = std::env::var("HOME");
-    let _ = std::fs::read("file");
-    println!("done");
+    let _ = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let _ = [1, 2].map(|_| Instant::now());
+    let _ = format!("{:?}", ::std::time::Instant::now());
     work(1).await.unwrap_or(0)
 }
 
