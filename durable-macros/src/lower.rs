@@ -21,6 +21,7 @@ pub(crate) mod suspend;
 use std::collections::HashMap;
 
 use proc_macro2::{Ident, Span};
+use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 
@@ -323,9 +324,14 @@ impl<'d> Lowering<'d> {
 
     /// A variable of our own, bound in the innermost scope.
     fn temporary(&mut self, what: &str, mutable: bool) -> VarId {
+        self.temporary_at(what, mutable, Span::mixed_site())
+    }
+
+    /// The same for a value of the user's, at which errors are shown.
+    fn temporary_at(&mut self, what: &str, mutable: bool, at: Span) -> VarId {
         self.next_temporary += 1;
         let name = format!("__{what}{}", self.next_temporary);
-        self.bind_var(Ident::new(&name, Span::mixed_site()), mutable, true)
+        self.bind_var(Ident::new(&name, Span::mixed_site().located_at(at)), mutable, true)
     }
 
     fn var_expr(&self, var: VarId) -> syn::Expr {
@@ -335,8 +341,9 @@ impl<'d> Lowering<'d> {
 
     /// Puts a value into a new temporary; gives an expression for it.
     fn spill(&mut self, value: syn::Expr) -> syn::Expr {
+        let at = value.span();
         let init = self.expr_fragment(value);
-        let var = self.temporary("value", true);
+        let var = self.temporary_at("value", true, at);
         self.bind_temporary(var, init);
         self.var_expr(var)
     }

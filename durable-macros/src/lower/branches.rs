@@ -18,7 +18,6 @@ pub(crate) struct Joined {
 impl Parse for Joined {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let branches = Punctuated::<Expr, Token![,]>::parse_terminated(input)?;
-        check_count(branches.len(), input.span())?;
         Ok(Self { branches: branches.into_iter().collect() })
     }
 }
@@ -53,13 +52,12 @@ impl Parse for Select {
                 input.parse::<Token![=>]>()?;
                 select.otherwise = Some(handler(input)?);
                 if !input.is_empty() {
-                    return Err(input.error("`else` is the last branch of a `select!`"));
+                    return Err(input.error("[D009] `else` is the last branch of a `select!`"));
                 }
                 break;
             }
             select.arms.push(input.parse()?);
         }
-        check_count(select.arms.len(), input.span())?;
         Ok(select)
     }
 }
@@ -98,21 +96,9 @@ fn handler(input: ParseStream<'_>) -> syn::Result<Expr> {
     if input.peek(Token![,]) {
         input.parse::<Token![,]>()?;
     } else if !input.is_empty() && !is_block {
-        return Err(syn::Error::new(handler.span(), "a `,` must follow this branch"));
+        return Err(syn::Error::new(handler.span(), "[D009] a `,` must follow this branch"));
     }
     Ok(handler)
-}
-
-fn check_count(count: usize, span: proc_macro2::Span) -> syn::Result<()> {
-    if (1..=MAX_BRANCHES).contains(&count) {
-        return Ok(());
-    }
-    Err(syn::Error::new(
-        span,
-        format!(
-            "[D009] this takes 1 to {MAX_BRANCHES} branches: use `join_all` or `select_all` for more"
-        ),
-    ))
 }
 
 /// The expressions in a macro that awaits by itself, with the patterns whose names they see; none

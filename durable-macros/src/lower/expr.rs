@@ -249,6 +249,9 @@ impl Lowering<'_> {
                 return Expr::Macro(mac);
             }
         };
+        if !self.check_count(branches.len(), &mac.mac.path) {
+            return Expr::Macro(mac);
+        }
         if branches.len() > MAX_TUPLE || branches.iter().any(is_async_block) {
             return self.fork_join(waits, &mac, branches);
         }

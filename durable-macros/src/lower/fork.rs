@@ -6,9 +6,10 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Expr, Pat};
 
-use super::branches::{Select, SelectArm, is_irrefutable};
+use super::branches::{MAX_BRANCHES, Select, SelectArm, is_irrefutable};
 use super::suspend::Waits;
 use super::{Dest, End, Lowering, Position};
+use crate::diag::Code;
 use crate::ir::{
     Arm, Await, AwaitId, BlockId, BlockKind, Branch, BranchId, Exit, Fork, ForkId, Let, Node,
     ScopeId, VarId,
@@ -56,6 +57,9 @@ impl Lowering<'_> {
             Ok(select) => select,
             Err(error) => return self.diag.syntax(error),
         };
+        if !self.check_count(select.arms.len(), &mac.mac.path) {
+            return;
+        }
         let fork = self.new_fork(Waits::Select, &mac.mac.tokens, span);
         let Select { mut arms, otherwise } = select;
         let conditions: Vec<Option<Expr>> = arms
@@ -90,6 +94,22 @@ impl Lowering<'_> {
             }
         }
         self.meet(ends);
+    }
+
+    /// Whether there are neither none nor too many branches.
+    pub(super) fn check_count(&mut self, count: usize, path: &syn::Path) -> bool {
+        let is_right = (1..=MAX_BRANCHES).contains(&count);
+        if !is_right {
+            self.diag.error(
+                Code::AwaitPlace,
+                path,
+                &format!(
+                    "this takes 1 to {MAX_BRANCHES} branches: use `join_all`, `try_join_all` or \
+                     `select_all` for any number of calls"
+                ),
+            );
+        }
+        is_right
     }
 
     /// A branch of `select!` and its handler. Gives where the handler ends.

@@ -498,6 +498,9 @@ impl<'a> Slots<'a> {
     fn new<S: States>(graph: &'static StateGraph, cursor: &Cursor<S>, work: Work<'a>) -> Self {
         Self { graph, state: cursor.state.index(), alive: cursor.alive(graph), work }
     }
+}
+
+impl Slots<'_> {
     /// Saves or loads the variable at `index`, if it is alive in the state.
     pub fn slot<Variable, Await, T>(&mut self, index: usize, slot: &mut Option<T>)
     where

@@ -5,11 +5,23 @@ async fn work(n: u64) -> u64 {
     n
 }
 
+macro_rules! twice {
+    ($value:expr) => {
+        $value + $value
+    };
+}
+
 #[orchestrator]
-async fn orchestration() -> Result<String, TaskError> {
-    Ok(format!("{}", work(1).await?))
+async fn own_macro() -> Result<u64, TaskError> {
+    Ok(twice!(work(1).await?))
+}
+
+#[orchestrator]
+async fn message(n: u64) -> Result<u64, TaskError> {
+    assert!(n > 0, "the answer is {}", work(n).await?);
+    Ok(n)
 }
 
 fn main() {
-    let _ = (orchestration(), work(1));
+    let _ = (own_macro(), message(1), work(1));
 }

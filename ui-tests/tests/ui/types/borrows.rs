@@ -6,12 +6,39 @@ async fn work(n: u64) -> u64 {
 }
 
 #[orchestrator]
-async fn orchestration(names: Vec<String>) -> Result<usize, TaskError> {
-    let first = &names[0];
+async fn found(names: Vec<String>) -> Result<usize, TaskError> {
+    let first = names.first();
     work(1).await?;
-    Ok(first.len())
+    Ok(first.map_or(0, String::len))
+}
+
+fn longest(names: &[String]) -> &String {
+    &names[0]
+}
+
+#[orchestrator]
+async fn iterator(names: Vec<String>) -> Result<usize, TaskError> {
+    let mut rest = names.iter();
+    rest.next();
+    work(1).await?;
+    Ok(rest.count())
+}
+
+#[orchestrator]
+async fn hidden(name: String) -> Result<usize, TaskError> {
+    let text = &name;
+    let name = work(1).await?;
+    Ok(text.len() + name as usize)
+}
+
+#[orchestrator]
+async fn called(names: Vec<String>) -> Result<usize, TaskError> {
+    let name = longest(&names);
+    work(1).await?;
+    Ok(name.len())
 }
 
 fn main() {
-    let _ = (orchestration(Vec::new()), work(1));
+    let _ = (found(Vec::new()), iterator(Vec::new()), hidden(String::new()));
+    let _ = (called(Vec::new()), work(1));
 }

@@ -27,8 +27,8 @@ async fn custom() -> Result<u64, TaskError> {
 #[orchestrator]
 async fn text(name: String) -> Result<u64, TaskError> {
     let mut sum = 0;
-    for letter in name.chars() {
-        sum += work(letter.into()).await?;
+    for word in name.split(char::is_whitespace) {
+        sum += work(word.len() as u64).await?;
     }
     Ok(sum)
 }
