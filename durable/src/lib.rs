@@ -193,3 +193,8 @@ pub mod __private {
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The programs in the documentation compile, and those that should not do not.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/orchestrator-rust.md")]
+struct OrchestratorRust;

@@ -109,6 +109,28 @@ fn an_await_elsewhere_renames_no_state() {
     assert_eq!(before, without_new);
 }
 
+#[test]
+fn a_pinned_name_stays_where_its_await_goes() {
+    let states = |source: &str| -> Vec<String> {
+        let (_, compiled) = compiled(source);
+        compiled.layout.states.into_iter().filter(|s| s.saved).map(|s| s.name).collect()
+    };
+    let before = states(
+        "async fn f() { charge(1).await; #[state = \"Second\"] charge(2).await; \
+         #[state = \"Race\"] select! { x = audit(1) => x, _ = ship(2) => 1 }; }",
+    );
+    assert_eq!(before, ["Start", "AwaitCharge", "Second", "AwaitAudit", "AwaitShip", "Race"]);
+    // Without the pins the second charge would be the third here, and the audit the second.
+    let after = states(
+        "async fn f() { charge(1).await; charge(9).await; #[state = \"Second\"] charge(2).await; \
+         #[state = \"Race\"] select! { x = audit(1) => x, _ = ship(2) => 1 }; }",
+    );
+    assert_eq!(
+        after,
+        ["Start", "AwaitCharge", "AwaitCharge2", "Second", "AwaitAudit", "AwaitShip", "Race"]
+    );
+}
+
 /// The messages for a source, one a line.
 fn messages(attr: &str, source: &str) -> Vec<String> {
     let tokens = orchestrator(attr.parse().unwrap(), source.parse().unwrap());
