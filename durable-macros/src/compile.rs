@@ -344,6 +344,8 @@ mod debug {
 }
 
 #[cfg(test)]
+mod expansion;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;
