@@ -1,5 +1,5 @@
 //! THE PIPELINE: parse -> check -> lower -> liveness -> layout -> emit. One page; each pass is a
-//! module of that name.
+//! module of that name. Before it `nesting` refuses what would not fit on the stack.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,14 @@ use crate::layout::Layout;
 use crate::liveness::Liveness;
 use crate::lower::{Source, lower};
 use crate::parse::{FunctionItem, ORCHESTRATION_CONTEXT, Options};
-use crate::{check, conditional, determinism, parse};
+use crate::{check, conditional, determinism, nesting, parse};
 
 /// Compiles an orchestrator.
 pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diagnostics::new();
+    if !nesting::check(&item, &mut diag) {
+        return diag.into_tokens();
+    }
     let options = Options::parse(attr, &["name", "version"], &mut diag);
     let Some(function) = parse::function(item, "#[orchestrator]", &mut diag) else {
         return diag.into_tokens();
@@ -71,6 +74,10 @@ fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
 
 /// Compiles an activity: a function, or the async methods of an impl block.
 pub(crate) fn activity(attr: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::new();
+    if !nesting::check(&item, &mut diag) {
+        return diag.into_tokens();
+    }
     match syn::parse2::<syn::Item>(item.clone()) {
         Ok(syn::Item::Impl(block)) => activities(attr, &block),
         _ => activity_function(attr, item),
@@ -157,6 +164,9 @@ fn method_options(
 /// Compiles an entity.
 pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diagnostics::new();
+    if !nesting::check(&item, &mut diag) {
+        return diag.into_tokens();
+    }
     let options = Options::parse(attr, &["name"], &mut diag);
     let Some(block) = parse::impl_block(item, "#[entity]", &mut diag) else {
         return diag.into_tokens();
@@ -197,6 +207,9 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// Checks a helper of orchestrators: a function, or those of an impl block. It stays what it is.
 pub(crate) fn deterministic(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut diag = Diagnostics::new();
+    if !nesting::check(&item, &mut diag) {
+        return diag.into_tokens();
+    }
     Options::parse(attr, &[], &mut diag);
     let mut item = match syn::parse2::<syn::Item>(item) {
         Ok(item) => item,
@@ -334,5 +347,9 @@ mod debug {
     }
 }
 
+#[cfg(test)]
+mod expansion;
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub(crate) enum Code {
     Reason,
     /// D015: durable calls in the order of a hash map or set.
     Order,
+    /// D016: code that is nested too deeply.
+    Nesting,
 }
 
 impl Code {
@@ -58,6 +60,7 @@ impl Code {
             Self::Borrow => "D013",
             Self::Reason => "D014",
             Self::Order => "D015",
+            Self::Nesting => "D016",
         }
     }
 }

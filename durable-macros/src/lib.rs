@@ -11,6 +11,7 @@ mod ir;
 mod layout;
 mod liveness;
 mod lower;
+mod nesting;
 mod parse;
 
 use proc_macro::TokenStream;

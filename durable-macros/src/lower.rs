@@ -451,14 +451,14 @@ impl<'d> Lowering<'d> {
         match stmt {
             syn::Stmt::Item(_) => {}
             syn::Stmt::Local(local) => self.local(local),
-            syn::Stmt::Expr(expr, semi) => self.expr_stmt(expr, semi.is_some()),
+            syn::Stmt::Expr(expr, _) => self.expr_stmt(expr),
             syn::Stmt::Macro(mac) => {
                 let expr = syn::Expr::Macro(syn::ExprMacro {
                     attrs: mac.attrs.clone(),
                     mac: mac.mac.clone(),
                 });
                 if suspends(&expr) {
-                    self.expr_into(expr, Dest::Ignore);
+                    self.expr_stmt(&expr);
                 } else {
                     let fragment = self.fragment(FragmentCode::Stmt(Box::new(stmt.clone())));
                     self.push(Node::Code(fragment));
@@ -467,7 +467,7 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    fn expr_stmt(&mut self, expr: &syn::Expr, _semi: bool) {
+    fn expr_stmt(&mut self, expr: &syn::Expr) {
         let mut expr = expr.clone();
         self.take_pin(expr_attrs(&mut expr));
         if suspends(&expr) || is_jump(&expr) {

@@ -54,7 +54,7 @@ fn type_messages() -> Vec<String> {
             let message = attribute.split("message = \"").nth(1).unwrap();
             let message = message.split("\",\n").next().unwrap();
             // A string goes on behind the backslash that ends its line.
-            let message: String = message.split("\\\n").map(|line| line.trim_start()).collect();
+            let message: String = message.split("\\\n").map(str::trim_start).collect();
             let fixed = message.split(['{', '}']).step_by(2).max_by_key(|part| part.len());
             parts.push(fixed.unwrap().trim_matches(['`', ' ']).to_owned());
         }

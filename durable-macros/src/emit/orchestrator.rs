@@ -200,13 +200,19 @@ fn new_frame(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
     let (frame, made, input) = (own("__Frame"), own("__made"), own("__input"));
     let fields = frame_slots(layout).map(field);
     let types: Vec<_> = item.params.iter().map(|param| &param.ty).collect();
-    let arguments: Vec<Ident> = (0..params.len()).map(|n| own(&format!("__argument{n}"))).collect();
-    let puts = params.iter().zip(&arguments).map(|(var, argument)| match layout.slot(*var) {
-        Some((index, _)) => {
-            let field = field(index);
-            quote!(#made.#field = ::core::option::Option::Some(#argument);)
-        }
-        None => quote!(::core::mem::drop(#argument);),
+    // An argument that the body does not use keeps its name, so that rustc says so.
+    let arguments: Vec<Ident> = params
+        .iter()
+        .enumerate()
+        .map(|(n, var)| match layout.slot(*var) {
+            Some(_) => own(&format!("__argument{n}")),
+            None => item.params[n].ident.clone(),
+        })
+        .collect();
+    let puts = params.iter().zip(&arguments).filter_map(|(var, argument)| {
+        let (index, _) = layout.slot(*var)?;
+        let field = field(index);
+        Some(quote!(#made.#field = ::core::option::Option::Some(#argument);))
     });
     quote! {
         |#input: ::core::option::Option<(#(#types,)*)>| {
