@@ -1,5 +1,3 @@
-use std::rc::Rc;
-
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +9,8 @@ async fn work(n: Plain) -> u64 {
 }
 
 #[orchestrator]
-async fn orchestration(n: u64, list: Vec<Rc<u64>>) -> Result<u64, TaskError> {
-    Ok(n)
+async fn orchestration(n: u64, list: Vec<Plain>) -> Result<u64, TaskError> {
+    Ok(n + list.len() as u64)
 }
 
 struct Host;
