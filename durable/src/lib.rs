@@ -62,6 +62,7 @@ mod message;
 mod placement;
 mod program;
 mod registry;
+mod start;
 mod task;
 mod telemetry;
 #[doc(hidden)]
@@ -71,7 +72,8 @@ mod waiters;
 mod worker;
 
 pub use client::{
-    Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, StartByName, StateRead,
+    Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, Restart, StartByName,
+    StateRead, Wait,
 };
 pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
 pub use connect::{ConnectError, connect};
@@ -81,7 +83,7 @@ pub use context::{
     Random,
 };
 pub use durable_macros::{activity, entity, orchestrator};
-pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
+pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Tags, Timestamp};
 pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
@@ -89,6 +91,7 @@ pub use history::{Event as HistoryEvent, HistoryTurn};
 pub use iterate::SuspendingIter;
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
+pub use start::IdReuse;
 pub use task::{
     Call, Durable, Event, EventName, EventWait, JoinAll, Spawn, Task, Timer, TryJoinAll, join_all,
     try_join_all,

@@ -33,11 +33,15 @@ pub(crate) enum Body {
     },
     /// A timer of the orchestration is due.
     Timer {
+        /// The number of the instance that set it: another one may have its id by now.
+        number: i64,
         /// The task that waits for it.
         task: TaskId,
     },
     /// A sub-orchestration or an entity operation of the orchestration has ended.
     Done {
+        /// The number of the instance that waits: another one may have its id by now.
+        number: i64,
         /// The task that waits for it.
         task: TaskId,
         /// How it ended.
@@ -72,6 +76,8 @@ pub(crate) enum ReplyTo {
     Task {
         /// The id of the orchestration.
         instance: String,
+        /// Its number.
+        number: i64,
         /// The task that waits.
         task: TaskId,
     },

@@ -13,7 +13,7 @@ mod watch;
 use std::sync::Arc;
 
 use durable_store::{
-    InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp,
+    InstanceChange, InstanceKind, InstanceNo, InstanceRecord, Status, StoredInstance, Timestamp,
 };
 
 pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
@@ -43,7 +43,7 @@ pub(crate) enum Inbound {
     /// A stored message.
     Message(Body),
     /// An activity attempt on this worker has ended.
-    ActivityEnded { task: TaskId, attempt: u32, outcome: Outcome },
+    ActivityEnded { number: InstanceNo, task: TaskId, attempt: u32, outcome: Outcome },
     /// The partition has a new owner: activities that were under way are started again.
     Recover,
 }
@@ -161,6 +161,7 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
             delete_side: Vec::new(),
             clear_side: false,
             history: history_rows,
+            forget_history_before: None,
         },
         schedule: actions.schedule,
         unschedule: actions.unschedule,

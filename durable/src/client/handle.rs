@@ -4,30 +4,26 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 
-use durable_store::{
-    Accepted, Condition, Envelope, InstanceRecord, Message, Payload, Status, limits,
-};
+use durable_store::{Accepted, Condition, Envelope, InstanceRecord, Message, Payload, limits};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::status::failure;
-use super::{Client, ClientError, InstanceStatus};
+use super::start::Started;
+use super::{Client, ClientError, InstanceStatus, Restart};
 use crate::history::HistoryTurn;
-use crate::json::Json;
 use crate::message::Body;
 use crate::task::EventName;
-use crate::waiters::News;
 
 /// An orchestration with a result of type `T`, by its id.
 pub struct Handle<T> {
-    client: Client,
-    id: String,
+    pub(super) client: Client,
+    pub(super) id: String,
+    is_new: bool,
     result: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        Self::new(self.client.clone(), self.id.clone())
+        Self { is_new: self.is_new, ..Self::new(self.client.clone(), self.id.clone()) }
     }
 }
 
@@ -39,7 +35,11 @@ impl<T> fmt::Debug for Handle<T> {
 
 impl<T> Handle<T> {
     pub(super) fn new(client: Client, id: String) -> Self {
-        Self { client, id, result: PhantomData }
+        Self { client, id, is_new: false, result: PhantomData }
+    }
+
+    pub(super) fn started(client: Client, started: Started) -> Self {
+        Self { is_new: started.is_new, ..Self::new(client, started.id) }
     }
 
     /// The id of the instance.
@@ -47,11 +47,38 @@ impl<T> Handle<T> {
         &self.id
     }
 
+    /// Whether the start that gave this handle made the instance. It did not if there was one that
+    /// is used instead, as [`IdReuse::UseExisting`](crate::IdReuse::UseExisting) and
+    /// [`IdReuse::UseRunning`](crate::IdReuse::UseRunning) say.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Runs the orchestration again from its beginning, with the same name, arguments, version and
+    /// tags. Under the same id, unless the returned value is told otherwise; then the old run must
+    /// have ended, and is purged.
+    ///
+    /// ```no_run
+    /// # async fn example(handle: durable::Handle<u64>) -> Result<(), durable::ClientError> {
+    /// let again = handle.restart().await?;
+    /// let beside_it = handle.restart().with_new_id().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NotFound`] if there is no such instance, [`ClientError::AlreadyExists`] if
+    /// it has not ended and the id is to be the same, or if the new id is taken.
+    pub fn restart(&self) -> Restart<T> {
+        Restart::new(self.client.clone(), self.id.clone())
+    }
+
     fn not_found(&self) -> ClientError {
         ClientError::NotFound { id: self.id.clone() }
     }
 
-    async fn record(&self) -> Result<InstanceRecord, ClientError> {
+    pub(super) async fn record(&self) -> Result<InstanceRecord, ClientError> {
         self.client.record(&self.id).await?.ok_or_else(|| self.not_found())
     }
 
@@ -62,42 +89,6 @@ impl<T> Handle<T> {
     /// [`ClientError::NotFound`] if there is none.
     pub async fn status(&self) -> Result<InstanceStatus, ClientError> {
         self.record().await.map(InstanceStatus::of)
-    }
-
-    /// Waits until the first turn has run.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::NotFound`] if there is no such instance.
-    pub async fn wait_for_start(&self) -> Result<(), ClientError> {
-        self.wait(|status| status != Status::Pending).await.map(|_| ())
-    }
-
-    /// Waits until the row's status is as wanted, and gives what is known then.
-    async fn wait(&self, wanted: impl Fn(Status) -> bool) -> Result<News, ClientError> {
-        let connection = &self.client.connection;
-        let partition = connection.partition_of(&self.id).await?;
-        // Register, then read, then wait: what happens after the reading is told.
-        let mut news = connection.watch(&self.id, partition);
-        loop {
-            let known = news.borrow_and_update().clone();
-            let known = match known {
-                News::Nothing | News::Unsure => {
-                    let record = self.record().await?;
-                    News::of(record.status, record.output.as_ref())
-                }
-                known => known,
-            };
-            if let News::Status(status) | News::Ended(status, _) = &known
-                && wanted(*status)
-            {
-                return Ok(known);
-            }
-            if news.changed().await.is_err() {
-                // Its entry was replaced, because the instance ended and began anew.
-                news = connection.watch(&self.id, partition);
-            }
-        }
     }
 
     /// Raises an event, by name or by an [`Event`](crate::Event) constant. It is durable when
@@ -146,6 +137,7 @@ impl<T> Handle<T> {
             match connection.send(Envelope { message, condition }).await? {
                 Accepted::Unknown => Err(ClientError::NotFound { id: target }),
                 Accepted::Ended(status) => Err(ClientError::Ended { id: target, status }),
+                Accepted::NotFailed(status) => Err(ClientError::NotFailed { id: target, status }),
                 Accepted::Sent | Accepted::Duplicate | Accepted::Exists(_) => Ok(()),
             }
         }
@@ -176,37 +168,6 @@ impl<T> Handle<T> {
         serde_json::from_str(row).map_err(|error| ClientError::Unreadable {
             id: self.id.clone(),
             what: format!("turn {turn} of its history: {error}"),
-        })
-    }
-}
-
-impl<T: DeserializeOwned> Handle<T> {
-    /// Waits for the result. While the instance is blocked this goes on waiting:
-    /// [`Handle::status`] says why.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Task`] if the orchestration failed or was terminated,
-    /// [`ClientError::Result`] if its result is not a `T`, [`ClientError::NotFound`] if there is
-    /// no such instance.
-    pub async fn result(&self) -> Result<T, ClientError> {
-        let news = self.wait(Status::is_terminal).await?;
-        if let News::Ended(Status::Completed, Some(output)) = news {
-            return self.decode(output);
-        }
-        // The row says under which name it failed.
-        let record = self.record().await?;
-        match failure(&record) {
-            Some(error) => Err(error.into()),
-            None => self.decode(record.output.unwrap_or_else(|| "null".into())),
-        }
-    }
-
-    fn decode(&self, output: Payload) -> Result<T, ClientError> {
-        Json::from_text(output).decode().map_err(|source| ClientError::Result {
-            of: self.id.clone(),
-            expected: std::any::type_name::<T>(),
-            source,
         })
     }
 }

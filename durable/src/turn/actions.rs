@@ -1,6 +1,6 @@
 //! What a turn wants done, as data: nothing of it happens before the commit is durable.
 
-use durable_store::Timestamp;
+use durable_store::{Tags, Timestamp};
 
 use crate::error::Outcome;
 use crate::history::Event;
@@ -46,6 +46,12 @@ pub(crate) struct NewChild {
     pub(crate) input: Json,
     /// The id of the orchestration that waits for it, if one does.
     pub(crate) parent: Option<String>,
+    /// Its labels.
+    pub(crate) tags: Tags,
+    /// When its first turn is to run, if not at once.
+    pub(crate) starts_at: Option<Timestamp>,
+    /// Whether an instance with its id that has ended makes room.
+    pub(crate) replaces: bool,
 }
 
 /// An answer for a client.

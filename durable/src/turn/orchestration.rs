@@ -256,8 +256,8 @@ impl OrchestrationInstance {
 
     fn deliver(&mut self, message: Inbound, changes: &mut Changes) {
         match message {
-            Inbound::ActivityEnded { task, attempt, outcome } => {
-                if self.core.is_current_attempt(task, attempt) {
+            Inbound::ActivityEnded { number, task, attempt, outcome } => {
+                if self.is_for_this(number.0) && self.core.is_current_attempt(task, attempt) {
                     self.complete(task, outcome, changes);
                 }
             }
@@ -269,9 +269,15 @@ impl OrchestrationInstance {
             Inbound::Message(Body::Start { request, reply }) => {
                 self.start(&request, reply, changes);
             }
-            Inbound::Message(Body::Done { task, outcome }) => self.complete(task, outcome, changes),
-            Inbound::Message(Body::Timer { task }) => {
-                self.complete(task, Ok(Json::null()), changes);
+            Inbound::Message(Body::Done { number, task, outcome }) => {
+                if self.is_for_this(number) {
+                    self.complete(task, outcome, changes);
+                }
+            }
+            Inbound::Message(Body::Timer { number, task }) => {
+                if self.is_for_this(number) {
+                    self.complete(task, Ok(Json::null()), changes);
+                }
             }
             Inbound::Message(Body::Event { name, value }) => {
                 if self.status.is_terminal() {
@@ -290,6 +296,11 @@ impl OrchestrationInstance {
                 self.refuse_operation(&name, reply);
             }
         }
+    }
+
+    /// Whether a message is for this instance, and not for one that had the id before.
+    fn is_for_this(&self, number: i64) -> bool {
+        self.core.identity.no.0 == number
     }
 
     fn complete(&mut self, task: TaskId, outcome: Outcome, changes: &mut Changes) {

@@ -109,7 +109,7 @@ impl Part {
                 partition: no.partition(),
                 target: id.to_string(),
                 due_at: Some(due),
-                body: Body::Timer { task }.to_payload(),
+                body: Body::Timer { number: no.0, task }.to_payload(),
             });
         }
         for task in unschedule {
@@ -175,17 +175,26 @@ impl Sender<'_> {
         let partition = partition_of(&outgoing.target, self.partitions);
         let condition = match outgoing.creates {
             None => Condition::None,
-            Some(child) => Condition::Creates(Box::new(NewInstance {
-                no: InstanceNo::new(partition, NO_NUMBER),
-                id: outgoing.target.clone(),
-                kind: InstanceKind::Orchestration,
-                name: child.name,
-                version: child.version,
-                parent: child.parent,
-                request: outgoing.id.clone(),
-                created_at: now,
-                input: child.input.text(),
-            })),
+            Some(child) => {
+                let new = Box::new(NewInstance {
+                    no: InstanceNo::new(partition, NO_NUMBER),
+                    id: outgoing.target.clone(),
+                    kind: InstanceKind::Orchestration,
+                    name: child.name,
+                    version: child.version,
+                    parent: child.parent,
+                    request: outgoing.id.clone(),
+                    created_at: now,
+                    starts_at: child.starts_at,
+                    tags: child.tags,
+                    input: child.input.text(),
+                });
+                if child.replaces {
+                    Condition::Replaces { new, only: None }
+                } else {
+                    Condition::Creates(new)
+                }
+            }
         };
         Envelope {
             message: Message {
@@ -315,10 +324,7 @@ impl Committer {
         let mut children: Vec<&mut NewInstance> = parts
             .iter_mut()
             .flat_map(|part| &mut part.send)
-            .filter_map(|envelope| match &mut envelope.condition {
-                Condition::Creates(new) => Some(&mut **new),
-                Condition::None | Condition::Running => None,
-            })
+            .filter_map(|envelope| envelope.condition.created_mut())
             .filter(|new| new.no == InstanceNo::new(new.no.partition(), NO_NUMBER))
             .collect();
         if children.is_empty() {
@@ -395,5 +401,6 @@ pub(super) fn blocked_change(
         delete_side: Vec::new(),
         clear_side: false,
         history: Vec::new(),
+        forget_history_before: None,
     }
 }

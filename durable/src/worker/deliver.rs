@@ -71,7 +71,8 @@ impl Partition {
         if self.shared.draining.is_cancelled() && outcome.is_err() {
             return;
         }
-        let inbound = Inbound::ActivityEnded { task: start.task, attempt: start.attempt, outcome };
+        let (task, attempt) = (start.task, start.attempt);
+        let inbound = Inbound::ActivityEnded { number: no, task, attempt, outcome };
         self.slots.deliver(&instance, Mail::local(inbound));
     }
 
@@ -127,6 +128,8 @@ impl Partition {
             parent: None,
             request: request.to_string(),
             created_at: self.now(),
+            starts_at: None,
+            tags: durable_store::Tags::new(),
             input: "null".into(),
         };
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
@@ -192,6 +195,8 @@ fn record_of(new: &NewInstance) -> InstanceRecord {
         status: Status::Running,
         blocked: None,
         created_at: new.created_at,
+        starts_at: None,
+        tags: durable_store::Tags::new(),
         updated_at: new.created_at,
         finished_at: None,
         input: Arc::clone(&new.input),
