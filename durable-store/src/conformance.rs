@@ -107,6 +107,7 @@ macro_rules! conformance {
                 replacements_see_the_envelopes_before_them
                 a_commit_replaces_what_has_ended
                 what_has_failed_is_set_running_again
+                late_news_of_a_failure_does_not_undo_that
                 a_commit_sets_running_again_what_has_failed
                 old_history_can_be_forgotten
             );

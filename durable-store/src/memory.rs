@@ -297,11 +297,14 @@ impl Row {
 
     fn change(&mut self, change: InstanceChange) {
         let record = &mut self.record;
-        record.status = change.status;
+        let is_late = change.status == Status::Failed && change.finished_at.is_none();
+        if !(is_late && record.status == Status::Running) {
+            record.status = change.status;
+        }
         record.blocked = change.blocked;
         record.updated_at = change.updated_at;
         let finished_at = change.finished_at.or(record.finished_at);
-        record.finished_at = finished_at.filter(|_| change.status.is_terminal());
+        record.finished_at = finished_at.filter(|_| record.status.is_terminal());
         if change.state.is_some() {
             record.state = change.state;
         }
@@ -494,13 +497,14 @@ impl Tables {
         let target = self.numbers.get(target).and_then(|no| self.instances.get_mut(no));
         let target = target.map(|row| &mut row.record);
         match (condition, target) {
-            (Condition::None, _) => {}
-            (Condition::Running | Condition::Reopens, None)
-            | (Condition::Replaces { only: Some(_), .. }, None) => return Accepted::Unknown,
+            (
+                Condition::Running | Condition::Reopens | Condition::Replaces { only: Some(_), .. },
+                None,
+            ) => return Accepted::Unknown,
             (Condition::Running, Some(record)) if record.status.is_terminal() => {
                 return Accepted::Ended(record.status);
             }
-            (Condition::Running, Some(_)) => {}
+            (Condition::None, _) | (Condition::Running, Some(_)) => {}
             (Condition::Reopens, Some(record)) if record.status == Status::Failed => {
                 record.status = Status::Running;
                 record.finished_at = None;

@@ -316,7 +316,8 @@ pub struct InstanceChange {
     pub no: InstanceNo,
     /// Create the row first: an entity's first message, or a start fused with its first turn.
     pub create: Option<Box<NewInstance>>,
-    /// The new status.
+    /// The new status. [`Status::Failed`] without `finished_at` is late news of an instance that
+    /// failed before: if it was set running again meanwhile ([`Condition::Reopens`]), it stays so.
     pub status: Status,
     /// Why no worker can continue it, `None` if one can.
     pub blocked: Option<String>,

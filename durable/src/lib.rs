@@ -72,8 +72,9 @@ mod waiters;
 mod worker;
 
 pub use client::{
-    Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, Restart, StartByName,
-    StateRead, Wait,
+    Client, ClientError, DEFAULT_PURGE_INSTANCES, FromClient, Handle, InstanceList, InstanceStatus,
+    InstanceStream, MAX_EVENT_NAME_BYTES, MAX_REASON_BYTES, Purge, Purged, Restart, StartByName,
+    StateRead, Terminate, Wait,
 };
 pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
 pub use connect::{ConnectError, connect};

@@ -65,6 +65,30 @@ pub(crate) enum Body {
     Terminate {
         /// Why.
         reason: String,
+        /// Whether its sub-orchestrations are ended too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recursive: bool,
+        /// The orchestration that ended, if this comes from one: only its children are meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+    },
+    /// Let the orchestration wait until it is resumed.
+    Suspend {
+        /// Why.
+        reason: String,
+    },
+    /// Let the orchestration go on.
+    Resume {
+        /// Why.
+        reason: String,
+    },
+    /// Let the orchestration go on from where it failed.
+    Rewind {
+        /// Why.
+        reason: String,
+        /// The task of the parent that waits for it anew, if this comes from one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
     },
 }
 

@@ -5,6 +5,8 @@ mod actions;
 mod check;
 mod core;
 mod entity;
+mod kept;
+mod managing;
 mod orchestration;
 pub(crate) mod scope;
 mod shelf;
@@ -57,6 +59,8 @@ pub(crate) struct TurnOutput {
     pub(crate) schedule: Vec<(TaskId, Timestamp)>,
     /// Timers to be removed.
     pub(crate) unschedule: Vec<TaskId>,
+    /// The message that was to start the instance later, if it is not to come any more.
+    pub(crate) unschedule_start: Option<String>,
     /// Messages to other instances.
     pub(crate) send: Vec<Outgoing>,
     /// Activity attempts to be started.
@@ -165,6 +169,7 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
         },
         schedule: actions.schedule,
         unschedule: actions.unschedule,
+        unschedule_start: actions.unschedule_start,
         send: actions.send,
         start: actions.start,
         cancel: actions.cancel,

@@ -230,6 +230,21 @@ pub async fn what_has_failed_is_set_running_again(hub: Fixture) {
     assert_eq!(hub.purge_instances(&[no]).await.unwrap(), []);
 }
 
+pub async fn late_news_of_a_failure_does_not_undo_that(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let no = create(&hub, &lease, "a").await;
+    set(&hub, &lease, no, Status::Failed).await;
+    send(&hub, reopening(message("m1", P0, "a"))).await;
+    let late = InstanceChange { status: Status::Failed, ..change(no) };
+    hub.commit(&lease, changes(vec![late.clone()])).await.unwrap();
+    let record = read(&hub, "a").await.unwrap();
+    assert_eq!((record.status, record.finished_at), (Status::Running, None));
+    set(&hub, &lease, no, Status::Failed).await;
+    hub.commit(&lease, changes(vec![late])).await.unwrap();
+    let record = read(&hub, "a").await.unwrap();
+    assert_eq!((record.status, record.finished_at), (Status::Failed, Some(at(9))));
+}
+
 pub async fn a_commit_sets_running_again_what_has_failed(hub: Fixture) {
     let (zero, one) = own_two(&hub).await;
     let (a, b) = (create(&hub, &one, "a").await, create(&hub, &one, "b").await);

@@ -188,7 +188,7 @@ pub fn tags(tags: &[(&str, &str)]) -> Tags {
 pub async fn set(hub: &Fixture, lease: &Lease, no: InstanceNo, status: Status) {
     let finished_at = status.is_terminal().then(|| at(9));
     let output = status.is_terminal().then(|| text("output"));
-    let change = InstanceChange { status, finished_at, output, ..change(no) };
+    let change = InstanceChange { status, output, finished_at, ..change(no) };
     hub.commit(lease, changes(vec![change])).await.unwrap();
 }
 

@@ -145,9 +145,8 @@ fn answer(condition: &Condition, target: Option<&Target>) -> Accepted {
         };
     };
     match condition {
-        Condition::None => Accepted::Sent,
         Condition::Running if status.is_terminal() => Accepted::Ended(*status),
-        Condition::Running => Accepted::Sent,
+        Condition::None | Condition::Running => Accepted::Sent,
         Condition::Reopens if *status == Status::Failed => Accepted::Sent,
         Condition::Reopens => Accepted::NotFailed(*status),
         Condition::Creates(new) | Condition::Replaces { new, .. } if new.request == *request => {

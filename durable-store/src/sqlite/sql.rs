@@ -89,12 +89,15 @@ pub(super) const INSERT_TAGS: &str = "INSERT INTO tag (no, key, value)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)
     WHERE EXISTS (SELECT 1 FROM instance WHERE instance.no = value ->> 0)
     ON CONFLICT (no, key) DO NOTHING";
+/// Late news of a failure do not undo that it was set running again.
 pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
-        status = v.status,
+        status = CASE WHEN v.status = 4 AND v.finished_at IS NULL AND progress.status = 1
+            THEN 1 ELSE v.status END,
         blocked = v.blocked,
         busy = v.busy,
         updated_at = v.updated_at,
-        finished_at = CASE WHEN v.status >= 3 THEN coalesce(v.finished_at, progress.finished_at) END,
+        finished_at = CASE WHEN v.status = 4 AND progress.status = 1 THEN v.finished_at
+            WHEN v.status >= 3 THEN coalesce(v.finished_at, progress.finished_at) END,
         state = coalesce(v.state, progress.state),
         output = coalesce(v.output, progress.output),
         custom_status = CASE WHEN v.keep THEN progress.custom_status ELSE v.custom_status END

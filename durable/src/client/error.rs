@@ -78,6 +78,28 @@ pub enum ClientError {
         /// How it ended.
         status: Status,
     },
+    /// The instance has not ended, so that it cannot be purged.
+    #[error(
+        "the instance `{id}` has not ended, it is {status:?}: terminate it before it is purged"
+    )]
+    NotEnded {
+        /// The instance id.
+        id: String,
+        /// Where it stands.
+        status: Status,
+    },
+    /// A query asks for what cannot be.
+    #[error("the query is refused: {reason}")]
+    InvalidQuery {
+        /// What, and why.
+        reason: String,
+    },
+    /// A continuation token is none that a list gave.
+    #[error("`{token}` is not the token of a list: pass one from `InstanceList::token` unchanged")]
+    InvalidToken {
+        /// How it begins.
+        token: String,
+    },
     /// The instance has not failed, so that there is nothing to go back from.
     #[error("the instance `{id}` has not failed, it is {status:?}: only what failed is rewound")]
     NotFailed {

@@ -1,17 +1,13 @@
-//! A handle of one orchestration: its result, its status, and what can be said to it.
+//! A handle of one orchestration: its id, its status and its history.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 
-use durable_store::{Accepted, Condition, Envelope, InstanceRecord, Message, Payload, limits};
-use serde::Serialize;
+use durable_store::{InstanceRecord, Payload, limits};
 
 use super::start::Started;
 use super::{Client, ClientError, InstanceStatus, Restart};
 use crate::history::HistoryTurn;
-use crate::message::Body;
-use crate::task::EventName;
 
 /// An orchestration with a result of type `T`, by its id.
 pub struct Handle<T> {
@@ -89,58 +85,6 @@ impl<T> Handle<T> {
     /// [`ClientError::NotFound`] if there is none.
     pub async fn status(&self) -> Result<InstanceStatus, ClientError> {
         self.record().await.map(InstanceStatus::of)
-    }
-
-    /// Raises an event, by name or by an [`Event`](crate::Event) constant. It is durable when
-    /// this returns; if nobody waits for it yet, it is kept until somebody does.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::NotFound`] if there is no such instance, [`ClientError::Ended`] if it has
-    /// ended.
-    pub async fn raise_event<P: Serialize>(
-        &self,
-        name: impl EventName<P>,
-        value: P,
-    ) -> Result<(), ClientError> {
-        let name = name.event_name();
-        let encoded = crate::task::encode_input(&value)
-            .map_err(|failure| ClientError::invalid_arguments(&name, &failure))?;
-        // It is not kept across the await, so it need not be `Send`.
-        drop(value);
-        self.send(Body::Event { name, value: encoded }).await
-    }
-
-    /// Ends the instance from outside, in its next turn. Running activities get their
-    /// cancellation signal; orchestrations that it started go on.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::NotFound`] if there is no such instance, [`ClientError::Ended`] if it has
-    /// ended.
-    pub async fn terminate(&self, reason: impl Into<String>) -> Result<(), ClientError> {
-        self.send(Body::Terminate { reason: reason.into() }).await
-    }
-
-    fn send(&self, body: Body) -> impl Future<Output = Result<(), ClientError>> + Send {
-        let (client, target) = (self.client.clone(), self.id.clone());
-        async move {
-            let connection = &client.connection;
-            let message = Message {
-                id: connection.clock.new_id().simple().to_string(),
-                partition: connection.partition_of(&target).await?,
-                target: target.clone(),
-                due_at: None,
-                body: body.to_payload(),
-            };
-            let condition = Condition::Running;
-            match connection.send(Envelope { message, condition }).await? {
-                Accepted::Unknown => Err(ClientError::NotFound { id: target }),
-                Accepted::Ended(status) => Err(ClientError::Ended { id: target, status }),
-                Accepted::NotFailed(status) => Err(ClientError::NotFailed { id: target, status }),
-                Accepted::Sent | Accepted::Duplicate | Accepted::Exists(_) => Ok(()),
-            }
-        }
     }
 
     /// What happened to the instance, turn by turn.

@@ -33,6 +33,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Body,
     /// The instance that it creates, if it is a start.
     pub(crate) creates: Option<NewChild>,
+    /// Whether it sets a receiver going again that has failed.
+    pub(crate) reopens: bool,
 }
 
 /// An orchestration to be created.
@@ -72,6 +74,8 @@ pub(crate) struct Actions {
     pub(crate) cancel: Vec<TaskId>,
     pub(crate) schedule: Vec<(TaskId, Timestamp)>,
     pub(crate) unschedule: Vec<TaskId>,
+    /// The scheduled start of the instance, which is not to come any more.
+    pub(crate) unschedule_start: Option<String>,
     pub(crate) send: Vec<Outgoing>,
     pub(crate) answers: Vec<Answer>,
     /// `None` is unchanged, `Some(None)` is cleared, as in a change that is stored.

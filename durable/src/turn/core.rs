@@ -82,9 +82,9 @@ pub(crate) struct BufferedEvent {
 }
 
 /// A point in a turn to which the actions of the program can be taken back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mark {
-    next_task: i64,
+    pub(super) next_task: i64,
     start: usize,
     schedule: usize,
     send: usize,
@@ -229,7 +229,7 @@ impl Core {
     }
 
     /// Where the outcome of a task is to be sent.
-    fn reply_to(&self, task: TaskId) -> ReplyTo {
+    pub(super) fn reply_to(&self, task: TaskId) -> ReplyTo {
         let Identity { id, no, .. } = &self.identity;
         ReplyTo::Task { instance: id.clone(), number: no.0, task }
     }
@@ -243,6 +243,7 @@ impl Core {
             due: child.starts_at,
             body,
             creates: Some(child),
+            reopens: false,
         });
     }
 
@@ -272,7 +273,7 @@ impl Core {
         self.send_operation(to, name, args, None);
     }
 
-    fn send_operation(
+    pub(super) fn send_operation(
         &mut self,
         to: &EntityAddress,
         name: &str,
@@ -297,9 +298,10 @@ impl Core {
         self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
     }
 
-    fn send(&mut self, target: String, body: Body) {
+    pub(super) fn send(&mut self, target: String, body: Body) {
         let id = self.next_message_id();
-        self.actions.send.push(Outgoing { id, target, due: None, body, creates: None });
+        let (due, creates, reopens) = (None, None, matches!(body, Body::Rewind { .. }));
+        self.actions.send.push(Outgoing { id, target, due, body, creates, reopens });
     }
 
     /// Unique in the hub, and the same whenever the turn runs again.

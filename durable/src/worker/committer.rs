@@ -97,7 +97,16 @@ impl Part {
         sender: &Sender<'_>,
     ) {
         self.before.get_or_insert(before);
-        let TurnOutput { change, schedule, unschedule, send, start, cancel, answers } = output;
+        let TurnOutput {
+            change,
+            schedule,
+            unschedule,
+            unschedule_start,
+            send,
+            start,
+            cancel,
+            answers,
+        } = output;
         let no = change.no;
         let now = change.updated_at;
         self.turns += 1;
@@ -115,6 +124,7 @@ impl Part {
         for task in unschedule {
             self.remove_timer(timer_id(no, task));
         }
+        self.unschedule.extend(unschedule_start.map(Arc::from));
         for outgoing in send {
             let envelope = sender.envelope(outgoing, now);
             self.bytes += envelope.message.body.len();
@@ -171,9 +181,10 @@ pub(super) struct Sender<'a> {
 const NO_NUMBER: i64 = 0;
 
 impl Sender<'_> {
-    fn envelope(&self, outgoing: Outgoing, now: Timestamp) -> Envelope {
+    pub(super) fn envelope(&self, outgoing: Outgoing, now: Timestamp) -> Envelope {
         let partition = partition_of(&outgoing.target, self.partitions);
         let condition = match outgoing.creates {
+            None if outgoing.reopens => Condition::Reopens,
             None => Condition::None,
             Some(child) => {
                 let new = Box::new(NewInstance {
@@ -269,9 +280,9 @@ impl Pending {
         (known.is_none(), result)
     }
 
-    /// Uses up a message that nobody takes.
-    pub(super) fn drop_message(&mut self, origin: Origin) {
-        let mut part = Part::default();
+    /// Uses up a message that nobody takes, with what is said to its sender.
+    pub(super) fn drop_message(&mut self, origin: Origin, answer: Option<Envelope>) {
+        let mut part = Part { send: answer.into_iter().collect(), ..Part::default() };
         part.consume(origin);
         self.parts.push(part);
     }

@@ -9,13 +9,13 @@ use durable_store::{
 };
 
 use super::activities::Ended;
-use super::committer::{Origin, blocked_change};
+use super::committer::{Origin, Sender, blocked_change};
 use super::fetch::Loaded;
 use super::partition::Partition;
 use super::slots::{Mail, Resident};
-use crate::error::Failure;
-use crate::message::{Body, entity_id};
-use crate::turn::{Inbound, Instance};
+use crate::error::{Failure, TaskErrorKind, TaskFailure};
+use crate::message::{Body, ReplyTo, entity_id};
+use crate::turn::{Inbound, Instance, Outgoing};
 
 impl Mail {
     pub(super) fn local(inbound: Inbound) -> Self {
@@ -54,7 +54,7 @@ impl Partition {
                     %error,
                     "a message cannot be read and is dropped"
                 );
-                self.pending.drop_message(origin);
+                self.pending.drop_message(origin, None);
             }
         }
     }
@@ -100,7 +100,7 @@ impl Partition {
                 // It has ended: nothing that comes now can matter to it.
                 tracing::info!(instance = record.id, reason, "late messages are dropped");
                 for mail in self.slots.take_mail(id) {
-                    self.pending.drop_message(mail.origin);
+                    self.pending.drop_message(mail.origin, None);
                 }
             }
             Err(reason) => self.block(id, record, reason, None),
@@ -147,7 +147,11 @@ impl Partition {
     fn drop_mail(&mut self, id: &Arc<str>, reason: &str) {
         for mail in self.slots.take_mail(id) {
             tracing::warn!(instance = &**id, origin = ?mail.origin, reason, "message dropped");
-            self.pending.drop_message(mail.origin);
+            let answer = answer_for_missing(id, &mail);
+            let sender =
+                Sender { connection: &self.shared.connection, partitions: self.shared.partitions };
+            let answer = answer.map(|answer| sender.envelope(answer, self.now()));
+            self.pending.drop_message(mail.origin, answer);
         }
     }
 
@@ -170,6 +174,27 @@ impl Partition {
         change.create = create;
         self.pending.with_part(id, record.kind, |part| part.change(change));
     }
+}
+
+/// A parent that wants a child rewound that is gone must not wait for ever.
+fn answer_for_missing(id: &str, mail: &Mail) -> Option<Outgoing> {
+    let (Origin::Inbox(message), Inbound::Message(Body::Rewind { reply, .. })) =
+        (&mail.origin, &mail.inbound)
+    else {
+        return None;
+    };
+    let Some(ReplyTo::Task { instance, number, task }) = reply else { return None };
+    let text = format!("there is no instance `{id}` any more that could be rewound");
+    let failure = Failure::new("NotRewound", text);
+    let outcome = Err(TaskFailure::new(TaskErrorKind::Refused, failure));
+    Some(Outgoing {
+        id: format!("{message}-gone"),
+        target: instance.clone(),
+        due: None,
+        body: Body::Done { number: *number, task: *task, outcome },
+        creates: None,
+        reopens: false,
+    })
 }
 
 /// Decoding runs user code, which may panic.

@@ -70,6 +70,9 @@ impl Partition {
         for task in &output.unschedule {
             self.inbox.forget(super::committer::timer_id(output.change.no, *task).into());
         }
+        if let Some(start) = &output.unschedule_start {
+            self.inbox.forget(start.as_str().into());
+        }
     }
 
     fn engine_panicked(&mut self, id: &Arc<str>, kind: InstanceKind, failure: &Failure) {

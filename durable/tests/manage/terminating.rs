@@ -1,0 +1,121 @@
+//! Instances that are ended from outside, alone or with their children.
+
+use durable::{ClientError, InstanceQuery, Status};
+
+use crate::world::*;
+
+/// A tree of three: the root, its child, and a leaf that waits for a number.
+async fn tree(world: &World, client: &durable::Client) -> durable::Handle<u32> {
+    let root = client.start(named_child(1).instance_id("root")).await.unwrap();
+    let leaf = client.orchestration::<Vec<u32>>("leaf");
+    world
+        .drive(async {
+            while leaf.status().await.map_or(Status::Pending, |s| s.status) != Status::Running {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    root
+}
+
+on_every_store! {
+    async fn children_go_on_unless_it_is_recursive(world: World) {
+        let worker = world.worker().await;
+        let client = worker.client();
+        let root = tree(&world, &client).await;
+        root.terminate("alone").await.unwrap();
+        assert!(world.failure(&root).await.contains("alone"));
+        let leaf = client.orchestration::<Vec<u32>>("leaf");
+        settle().await;
+        assert_eq!(leaf.status().await.unwrap().status, Status::Running);
+        leaf.raise_event("number", 1_u32).await.unwrap();
+        assert_eq!(world.drive(leaf.result()).await.unwrap(), [1]);
+        let middle = client.orchestration::<u32>("depth-0");
+        assert_eq!(world.drive(middle.result()).await.unwrap(), 1);
+    }
+
+    async fn a_recursive_termination_ends_the_whole_tree(world: World) {
+        let worker = world.worker().await;
+        let client = worker.client();
+        let root = tree(&world, &client).await;
+        let other = client.start(collect(1).instance_id("other")).await.unwrap();
+        world.drive(other.wait_for_start()).await.unwrap();
+        root.terminate("all of it").recursive().await.unwrap();
+        for id in ["root", "depth-0", "leaf"] {
+            let failure = world.failure(&client.orchestration::<u32>(id)).await;
+            assert!(failure.contains("all of it"), "{id}: {failure}");
+        }
+        assert_eq!(other.status().await.unwrap().status, Status::Running);
+    }
+
+    async fn a_child_that_is_terminated_tells_its_parent(world: World) {
+        let worker = world.worker().await;
+        let client = worker.client();
+        let root = tree(&world, &client).await;
+        client.orchestration::<u32>("depth-0").terminate("the middle").recursive().await.unwrap();
+        let failure = world.failure(&root).await;
+        assert!(failure.contains("the middle"), "{failure}");
+        assert_eq!(root.status().await.unwrap().status, Status::Failed);
+        let leaf = client.orchestration::<Vec<u32>>("leaf");
+        world.until(&leaf, Status::Terminated).await;
+    }
+
+    async fn running_activities_hear_of_it(world: World) {
+        let worker = world.worker().await;
+        let handle = worker.client().start(forever("machine".to_owned())).await.unwrap();
+        world.drive(async {
+            while world.machines.tries("machine") == 0 {
+                tokio::task::yield_now().await;
+            }
+        }).await;
+        handle.terminate("stop").await.unwrap();
+        assert!(world.failure(&handle).await.contains("stop"));
+        world.drive(async {
+            while !world.machines.was_cancelled("machine") {
+                tokio::task::yield_now().await;
+            }
+        }).await;
+    }
+
+    async fn a_termination_survives_workers_that_die(world: World) {
+        let client = world.client();
+        let worker = world.worker().await;
+        let root = tree(&world, &client).await;
+        drop(worker);
+        root.terminate("all of it").recursive().await.unwrap();
+        for _ in 0..3 {
+            let worker = world.worker().await;
+            settle().await;
+            drop(worker);
+        }
+        let _worker = world.worker().await;
+        for id in ["root", "depth-0", "leaf"] {
+            let handle = client.orchestration::<u32>(id);
+            world.until(&handle, Status::Terminated).await;
+        }
+    }
+
+    async fn a_termination_does_not_meet_the_next_run_under_the_id(world: World) {
+        let client = world.client();
+        let worker = world.worker().await;
+        let first = client.start(collect(1).instance_id("a")).await.unwrap();
+        world.drive(first.wait_for_start()).await.unwrap();
+        worker.shutdown().await;
+        // All of this is accepted while the first run goes on, and the last of it comes too late.
+        first.raise_event("number", 1_u32).await.unwrap();
+        first.terminate("too late").await.unwrap();
+        first.suspend("too late").await.unwrap();
+        let _worker = world.worker().await;
+        assert_eq!(world.drive(first.result()).await.unwrap(), [1]);
+        let second = client.start(collect(1).instance_id("a")).await.unwrap();
+        settle().await;
+        second.raise_event("number", 2_u32).await.unwrap();
+        assert_eq!(world.drive(second.result()).await.unwrap(), [2]);
+        let query = InstanceQuery { statuses: vec![Status::Terminated], ..Default::default() };
+        assert_eq!(client.count(&query).await.unwrap(), 0);
+        assert!(matches!(
+            client.orchestration::<()>("b").terminate("x").await,
+            Err(ClientError::NotFound { .. })
+        ));
+    }
+}
