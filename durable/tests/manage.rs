@@ -9,6 +9,8 @@ mod world;
 
 #[path = "manage/errors.rs"]
 mod errors;
+#[path = "manage/history.rs"]
+mod history;
 #[path = "manage/listing.rs"]
 mod listing;
 #[path = "manage/purging.rs"]

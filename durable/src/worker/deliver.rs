@@ -93,7 +93,8 @@ impl Partition {
         match decode(stored, self) {
             Ok(instance) => {
                 let (no, kind, status) = (record.no, record.kind, record.status);
-                let resident = Resident { instance, no, kind, status, create: None };
+                let resident =
+                    Resident { instance, no, kind, status, create: None, had_turn: false };
                 self.slots.loaded(id, resident);
             }
             Err(reason) if record.status.is_terminal() => {
@@ -138,7 +139,8 @@ impl Partition {
             Ok(instance) => {
                 let create = Some(Box::new(new));
                 let (kind, status) = (InstanceKind::Entity, Status::Running);
-                self.slots.loaded(id, Resident { instance, no, kind, status, create });
+                let resident = Resident { instance, no, kind, status, create, had_turn: false };
+                self.slots.loaded(id, resident);
             }
             Err(reason) => self.block(id, &stored.record, reason, Some(Box::new(new))),
         }
