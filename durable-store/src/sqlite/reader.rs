@@ -175,14 +175,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Page> {
         let limit = limit.min(limits::MAX_PAGE_ROWS);
-        let narrow = is_narrow(query);
-        let (head, tail) =
-            if narrow { (sql::FIND_NARROW, sql::PAGE_NARROW) } else { (sql::FIND, sql::PAGE) };
-        let mut script = Script::of(head);
-        conditions(&mut script, query, after)?;
-        script.extend(tail);
         // One more row than asked for tells whether there is a next page.
-        script.bind(rows_limit(limit + 1))?;
+        let script = find_script(query, after, limit + 1)?;
         let rows = self.rows("find_instances", &script).await?;
         let mut records = self.decoded("find_instances", &rows, record)?;
         let more = records.len() > limit;
@@ -225,6 +219,17 @@ fn fence(lease: &Lease) -> Result<Script> {
     let mut script = Script::of(sql::FENCE);
     script.bind(i64::from(lease.partition.0))?;
     script.bind(lease.epoch)?;
+    Ok(script)
+}
+
+fn find_script(query: &InstanceQuery, after: Option<InstanceNo>, rows: usize) -> Result<Script> {
+    let narrow = is_narrow(query);
+    let (head, tail) =
+        if narrow { (sql::FIND_NARROW, sql::PAGE_NARROW) } else { (sql::FIND, sql::PAGE) };
+    let mut script = Script::of(head);
+    conditions(&mut script, query, after)?;
+    script.extend(tail);
+    script.bind(rows_limit(rows))?;
     Ok(script)
 }
 
@@ -365,6 +370,39 @@ fn record(row: &SqliteRow) -> Fetched<InstanceRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What of the plan of a query says how its rows are found.
+    async fn plan(query: InstanceQuery) -> String {
+        use sqlx::Connection as _;
+        let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let schema = include_str!("../../migrations/sqlite/0001_init.sql");
+        sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
+        let script = find_script(&query, None, 10).unwrap().explained();
+        let rows = script.run_all(&mut connection).await.unwrap();
+        let rows = rows.iter().flat_map(|outcome| &outcome.rows);
+        rows.map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn each_filter_that_narrows_has_an_index() {
+        let any = InstanceQuery::default;
+        let time = Some(Timestamp::default());
+        let tags = Tags::from([("a".to_owned(), "b".to_owned())]);
+        for (query, index) in [
+            (any(), "SEARCH i USING INTEGER PRIMARY KEY"),
+            (InstanceQuery { name: Some("a".into()), ..any() }, "instance_name"),
+            (InstanceQuery { id_prefix: Some("a".into()), ..any() }, "sqlite_autoindex_instance"),
+            (InstanceQuery { parent: Some("a".into()), ..any() }, "instance_parent"),
+            (InstanceQuery { created_from: time, ..any() }, "instance_created"),
+            (InstanceQuery { finished_from: time, ..any() }, "progress_finished"),
+            (InstanceQuery { finished_to: time, ..any() }, "progress_finished"),
+            (InstanceQuery { tags, ..any() }, "tag_value"),
+        ] {
+            let plan = plan(query.clone()).await;
+            assert!(plan.contains(index), "{query:?}: {plan}");
+            assert!(!plan.contains("SCAN i") && !plan.contains("SCAN p"), "{query:?}: {plan}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_text() {
