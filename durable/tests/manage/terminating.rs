@@ -1,5 +1,6 @@
 //! Instances that are ended from outside, alone or with their children.
 
+use durable::store::{Batch, InstanceChange};
 use durable::{ClientError, InstanceQuery, Status};
 
 use crate::world::*;
@@ -18,7 +19,53 @@ async fn tree(world: &World, client: &durable::Client) -> durable::Handle<u32> {
     root
 }
 
+/// Ends an instance as its owner would, while it is nobody's.
+async fn complete(world: &World, id: &str) {
+    let now = world.now();
+    let leases = world.store.acquire_leases("worker", 4, now, now).await.unwrap();
+    for lease in &leases {
+        for stored in world.store.load_instances(lease, &[id.to_owned()]).await.unwrap() {
+            let change = InstanceChange {
+                no: stored.record.no,
+                create: None,
+                status: Status::Completed,
+                blocked: None,
+                busy: false,
+                state: None,
+                custom_status: None,
+                output: Some("[1]".into()),
+                updated_at: now,
+                finished_at: Some(now),
+                put_side: Vec::new(),
+                delete_side: Vec::new(),
+                clear_side: true,
+                history: Vec::new(),
+                forget_history_before: None,
+            };
+            let batch = Batch { instances: vec![change], ..Batch::default() };
+            world.store.commit(lease, batch).await.unwrap();
+        }
+    }
+    world.store.release_leases(&leases).await.unwrap();
+}
+
 on_every_store! {
+    async fn what_was_accepted_for_one_run_does_not_meet_the_next(world: World) {
+        let client = world.client();
+        let worker = world.worker().await;
+        let first = client.start(collect(1).instance_id("a")).await.unwrap();
+        world.until(&first, Status::Running).await;
+        worker.shutdown().await;
+        first.raise_event("number", 9_u32).await.unwrap();
+        first.suspend("too late").await.unwrap();
+        first.terminate("too late").await.unwrap();
+        complete(&world, "a").await;
+        let second = client.start(collect(1).instance_id("a")).await.unwrap();
+        let _worker = world.worker().await;
+        second.raise_event("number", 2_u32).await.unwrap();
+        assert_eq!(world.drive(second.result()).await.unwrap(), [2]);
+    }
+
     async fn children_go_on_unless_it_is_recursive(world: World) {
         let worker = world.worker().await;
         let client = worker.client();
