@@ -72,6 +72,8 @@ fn change(no: InstanceNo, turn: i64) -> InstanceChange {
             parent: None,
             request: format!("request-{}", no.0),
             created_at: Timestamp::default(),
+            starts_at: None,
+            tags: durable_store::Tags::new(),
             input: "{}".into(),
         })
     });
@@ -90,6 +92,7 @@ fn change(no: InstanceNo, turn: i64) -> InstanceChange {
         delete_side: Vec::new(),
         clear_side: false,
         history: vec![(turn, "[{\"completed\":{\"task\":1,\"result\":\"hello\"}}]".into())],
+        forget_history_before: None,
     }
 }
 

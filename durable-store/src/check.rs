@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
-use crate::model::{Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance};
+use crate::model::{
+    Batch, Condition, Envelope, InstanceChange, InstanceNo, Lease, Message, NewInstance,
+};
 use crate::store::Result;
 
 /// Checks the arguments of one operation on a hub.
@@ -50,6 +52,12 @@ impl Check {
         }
         for envelope in &batch.send {
             self.envelope(envelope)?;
+            if matches!(envelope.condition, Condition::Replaces { only: Some(_), .. }) {
+                return Err(self.other(format!(
+                    "message `{}` names the instance to be replaced, which only `send` can check",
+                    envelope.message.id
+                )));
+            }
         }
         for reply in &batch.replies {
             self.text("request id", &reply.request, limits::MAX_MESSAGE_ID_BYTES)?;
@@ -64,6 +72,18 @@ impl Check {
             self.envelope(envelope)?;
         }
         self.total()
+    }
+
+    /// The numbers of instances to be purged.
+    pub(crate) fn numbers(&self, numbers: &[InstanceNo]) -> Result<()> {
+        if numbers.len() > limits::MAX_PAGE_ROWS {
+            return Err(self.over(format!(
+                "{} instances at once, the limit is {}",
+                numbers.len(),
+                limits::MAX_PAGE_ROWS
+            )));
+        }
+        Ok(())
     }
 
     fn change(&mut self, lease: &Lease, change: &InstanceChange) -> Result<()> {
@@ -100,7 +120,7 @@ impl Check {
 
     fn envelope(&mut self, envelope: &Envelope) -> Result<()> {
         self.message(&envelope.message)?;
-        if let Condition::Creates(new) = &envelope.condition {
+        if let Some(new) = envelope.condition.created() {
             self.new_instance(new)?;
             if new.id != envelope.message.target {
                 return Err(self.other(format!(
@@ -141,6 +161,14 @@ impl Check {
         self.text("request id", &new.request, limits::MAX_MESSAGE_ID_BYTES)?;
         if let Some(parent) = &new.parent {
             self.text("parent id", parent, limits::MAX_INSTANCE_ID_BYTES)?;
+        }
+        if new.tags.len() > limits::MAX_TAGS {
+            let count = new.tags.len();
+            return Err(self.over(format!("{count} tags, the limit is {}", limits::MAX_TAGS)));
+        }
+        for (key, value) in &new.tags {
+            self.text("key of a tag", key, limits::MAX_TAG_KEY_BYTES)?;
+            self.text("value of a tag", value, limits::MAX_TAG_VALUE_BYTES)?;
         }
         self.payload("input", &new.input)
     }

@@ -9,6 +9,7 @@
 //! be read next to [`Store`](crate::Store).
 
 pub mod commits;
+pub mod ending;
 pub mod leases;
 pub mod messages;
 pub mod queries;
@@ -93,6 +94,23 @@ macro_rules! conformance {
                 partitions_commit_at_the_same_time
                 what_is_too_large_is_refused
             );
+            $crate::conformance!(@cases $open, ending:
+                what_has_ended_is_purged_with_all_that_hangs_on_it
+                what_is_under_way_is_not_purged
+                many_are_purged_at_once_up_to_the_limit
+                an_owner_cannot_bring_back_what_was_purged
+                a_start_replaces_what_has_ended
+                a_start_that_replaces_may_find_nothing
+                a_start_does_not_replace_what_is_under_way
+                a_start_may_name_the_one_that_it_replaces
+                a_replacement_raced_by_many_happens_once
+                replacements_see_the_envelopes_before_them
+                a_commit_replaces_what_has_ended
+                what_has_failed_is_set_running_again
+                late_news_of_a_failure_does_not_undo_that
+                a_commit_sets_running_again_what_has_failed
+                old_history_can_be_forgotten
+            );
             $crate::conformance!(@cases $open, messages:
                 a_message_stays_until_it_is_consumed
                 a_poll_returns_the_oldest_up_to_its_limit
@@ -142,6 +160,8 @@ macro_rules! conformance {
                 a_prefix_is_taken_literally
                 pages_cover_everything_once
                 a_page_has_a_limit
+                pages_stay_as_they_are_while_instances_are_made
+                a_start_keeps_its_labels_and_its_time
                 history_of_an_unknown_instance_is_empty
                 replies_are_kept_until_cleaned
                 a_later_reply_replaces_the_earlier
@@ -164,6 +184,7 @@ macro_rules! conformance {
                     epochs_and_numbers_go_on
                     receipts_are_remembered
                     the_number_of_partitions_stays
+                what_was_purged_stays_away
                 );
             }
         }

@@ -207,6 +207,12 @@ impl Store for MemoryStore {
         Ok(tables.instances.values().filter(|row| matches(query, &row.record)).count() as u64)
     }
 
+    async fn purge_instances(&self, numbers: &[InstanceNo]) -> Result<Vec<InstanceNo>> {
+        Check::new("purge_instances", self.partitions).numbers(numbers)?;
+        let mut tables = self.tables();
+        Ok(numbers.iter().copied().filter(|no| tables.purge(*no)).collect())
+    }
+
     async fn read_history(
         &self,
         no: InstanceNo,
@@ -272,6 +278,8 @@ impl Row {
             status: Status::Pending,
             blocked: None,
             created_at: new.created_at,
+            starts_at: new.starts_at,
+            tags: new.tags,
             updated_at: new.created_at,
             finished_at: None,
             input: new.input,
@@ -289,11 +297,14 @@ impl Row {
 
     fn change(&mut self, change: InstanceChange) {
         let record = &mut self.record;
-        record.status = change.status;
+        let is_late = change.status == Status::Failed && change.finished_at.is_none();
+        if !(is_late && record.status == Status::Running) {
+            record.status = change.status;
+        }
         record.blocked = change.blocked;
         record.updated_at = change.updated_at;
         let finished_at = change.finished_at.or(record.finished_at);
-        record.finished_at = finished_at.filter(|_| change.status.is_terminal());
+        record.finished_at = finished_at.filter(|_| record.status.is_terminal());
         if change.state.is_some() {
             record.state = change.state;
         }
@@ -311,6 +322,9 @@ impl Row {
         }
         self.side.extend(change.put_side);
         self.history.extend(change.history);
+        if let Some(first) = change.forget_history_before {
+            self.history = self.history.split_off(&first);
+        }
     }
 }
 
@@ -447,11 +461,8 @@ impl Tables {
         }
         let mut hinted = BTreeSet::new();
         for Envelope { message, condition } in batch.send {
-            if let Condition::Creates(new) = condition
-                && !self.numbers.contains_key(&new.id)
-            {
-                self.create(*new);
-            }
+            // A condition that does not hold changes nothing here.
+            let _ = self.fulfil(&message.target, condition);
             hinted.insert(message.partition);
             self.add_message(message);
         }
@@ -471,24 +482,65 @@ impl Tables {
         if self.receipts.contains_key(&message.id) || self.places.contains_key(&message.id) {
             return Accepted::Duplicate;
         }
-        let target = self.numbers.get(&message.target).and_then(|no| self.instances.get(no));
-        let target = target.map(|row| &row.record);
-        match (condition, target) {
-            (Condition::Running, None) => return Accepted::Unknown,
-            (Condition::Running, Some(record)) if record.status.is_terminal() => {
-                return Accepted::Ended(record.status);
-            }
-            (Condition::None, _) | (Condition::Running, Some(_)) => {}
-            (Condition::Creates(new), Some(record)) if record.request == new.request => {
-                return Accepted::Duplicate;
-            }
-            (Condition::Creates(_), Some(record)) => return Accepted::Exists(record.status),
-            (Condition::Creates(new), None) => self.create(*new),
+        let answer = self.fulfil(&message.target, condition);
+        if answer != Accepted::Sent {
+            return answer;
         }
         self.receipts.insert(message.id.clone(), now);
         hinted.insert(message.partition);
         self.add_message(message);
         Accepted::Sent
+    }
+
+    /// Checks a condition, and does what goes with it if it holds.
+    fn fulfil(&mut self, target: &str, condition: Condition) -> Accepted {
+        let target = self.numbers.get(target).and_then(|no| self.instances.get_mut(no));
+        let target = target.map(|row| &mut row.record);
+        match (condition, target) {
+            (
+                Condition::Running | Condition::Reopens | Condition::Replaces { only: Some(_), .. },
+                None,
+            ) => return Accepted::Unknown,
+            (Condition::Running, Some(record)) if record.status.is_terminal() => {
+                return Accepted::Ended(record.status);
+            }
+            (Condition::None, _) | (Condition::Running, Some(_)) => {}
+            (Condition::Reopens, Some(record)) if record.status == Status::Failed => {
+                record.status = Status::Running;
+                record.finished_at = None;
+            }
+            (Condition::Reopens, Some(record)) => return Accepted::NotFailed(record.status),
+            (Condition::Creates(new) | Condition::Replaces { new, .. }, Some(record))
+                if record.request == new.request =>
+            {
+                return Accepted::Duplicate;
+            }
+            (Condition::Replaces { new, only }, Some(record))
+                if record.status.is_terminal() && only.is_none_or(|only| only == record.no) =>
+            {
+                let old = record.no;
+                self.purge(old);
+                self.create(*new);
+            }
+            (Condition::Creates(_) | Condition::Replaces { .. }, Some(record)) => {
+                return Accepted::Exists(record.status);
+            }
+            (Condition::Creates(new) | Condition::Replaces { new, .. }, None) => self.create(*new),
+        }
+        Accepted::Sent
+    }
+
+    /// Deletes an instance that has ended; whether it did.
+    fn purge(&mut self, no: InstanceNo) -> bool {
+        let has_ended = |row: &Row| row.record.status.is_terminal();
+        if !self.instances.get(&no).is_some_and(has_ended) {
+            return false;
+        }
+        if let Some(row) = self.instances.remove(&no) {
+            self.numbers.remove(&row.record.id);
+        }
+        self.busy.remove(&no);
+        true
     }
 
     fn create(&mut self, new: NewInstance) {
@@ -531,7 +583,16 @@ fn matches(query: &InstanceQuery, record: &InstanceRecord) -> bool {
         && query.id_prefix.as_ref().is_none_or(|prefix| record.id.starts_with(prefix))
         && query.name.as_ref().is_none_or(|name| record.name == *name)
         && (query.statuses.is_empty() || query.statuses.contains(&record.status))
+        && query.version.as_ref().is_none_or(|version| record.version == *version)
+        && query.tags.iter().all(|(key, value)| record.tags.get(key) == Some(value))
         && query.parent.as_ref().is_none_or(|parent| record.parent.as_ref() == Some(parent))
-        && query.created_from.is_none_or(|from| record.created_at >= from)
-        && query.created_to.is_none_or(|to| record.created_at < to)
+        && is_within(Some(record.created_at), query.created_from, query.created_to)
+        && is_within(Some(record.updated_at), query.updated_from, query.updated_to)
+        && is_within(record.finished_at, query.finished_from, query.finished_to)
+}
+
+/// Whether a time is in a range; one that there is not is in no range but the open one.
+fn is_within(time: Option<Timestamp>, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    from.is_none_or(|from| time.is_some_and(|time| time >= from))
+        && to.is_none_or(|to| time.is_some_and(|time| time < to))
 }

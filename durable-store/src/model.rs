@@ -1,5 +1,6 @@
 //! The nouns of the contract: ids, instances, messages, leases, commits, limits. Data only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Timestamp;
@@ -22,6 +23,12 @@ pub mod limits {
     /// Most text in one batch or one `send`, ids and payloads together, in bytes. `SQLite` takes
     /// values of 10^9 bytes, and escaping can make JSON six times as long as the text in it.
     pub const MAX_BATCH_BYTES: usize = 128 * 1024 * 1024;
+    /// Most tags of one instance.
+    pub const MAX_TAGS: usize = 64;
+    /// Longest key of a tag, in bytes of UTF-8.
+    pub const MAX_TAG_KEY_BYTES: usize = 256;
+    /// Longest value of a tag, in bytes of UTF-8.
+    pub const MAX_TAG_VALUE_BYTES: usize = 1024;
     /// Most partitions of a hub.
     pub const MAX_PARTITIONS: u16 = 1024;
     /// Partitions of a hub that is created without saying how many.
@@ -125,6 +132,9 @@ impl Status {
     }
 }
 
+/// What an instance was labelled with when it was started, by key.
+pub type Tags = BTreeMap<String, String>;
+
 /// A row to be created for a new instance, with status [`Status::Pending`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewInstance {
@@ -144,6 +154,10 @@ pub struct NewInstance {
     pub request: String,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When its first turn is to run, if not at once. Its first message is due then.
+    pub starts_at: Option<Timestamp>,
+    /// Its labels.
+    pub tags: Tags,
     /// Its input.
     pub input: Payload,
 }
@@ -171,6 +185,10 @@ pub struct InstanceRecord {
     pub blocked: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When its first turn was to run, if not at once.
+    pub starts_at: Option<Timestamp>,
+    /// Its labels.
+    pub tags: Tags,
     /// When its row last changed.
     pub updated_at: Timestamp,
     /// When it ended, if it did.
@@ -231,6 +249,37 @@ pub enum Condition {
     Running,
     /// No instance has the id yet; the row is created together with the message.
     Creates(Box<NewInstance>),
+    /// No instance has the id, or the one that has it has ended: then that one is purged, and the
+    /// new row created together with the message. All of it is one step, so that of many who race
+    /// for an id one gets it.
+    Replaces {
+        /// The row to be created.
+        new: Box<NewInstance>,
+        /// The one instance that may be replaced, and must exist; `None` is whichever has ended. A
+        /// commit gives none.
+        only: Option<InstanceNo>,
+    },
+    /// The target has failed. Its status becomes [`Status::Running`] together with the message, so
+    /// that nobody purges or replaces what is about to go on.
+    Reopens,
+}
+
+impl Condition {
+    /// The row that is to be created with the message.
+    pub fn created(&self) -> Option<&NewInstance> {
+        match self {
+            Self::Creates(new) | Self::Replaces { new, .. } => Some(new),
+            Self::None | Self::Running | Self::Reopens => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn created_mut(&mut self) -> Option<&mut NewInstance> {
+        match self {
+            Self::Creates(new) | Self::Replaces { new, .. } => Some(new),
+            Self::None | Self::Running | Self::Reopens => None,
+        }
+    }
 }
 
 /// What became of an envelope.
@@ -246,6 +295,8 @@ pub enum Accepted {
     Unknown,
     /// Refused: the instance has ended, with this status.
     Ended(Status),
+    /// Refused: the instance has not failed, it has this status.
+    NotFailed(Status),
 }
 
 /// What an owner's poll found.
@@ -265,7 +316,8 @@ pub struct InstanceChange {
     pub no: InstanceNo,
     /// Create the row first: an entity's first message, or a start fused with its first turn.
     pub create: Option<Box<NewInstance>>,
-    /// The new status.
+    /// The new status. [`Status::Failed`] without `finished_at` is late news of an instance that
+    /// failed before: if it was set running again meanwhile ([`Condition::Reopens`]), it stays so.
     pub status: Status,
     /// Why no worker can continue it, `None` if one can.
     pub blocked: Option<String>,
@@ -292,6 +344,8 @@ pub struct InstanceChange {
     /// The history row of each turn, by turn number, which only grows: a number that the instance
     /// has already is a conflict.
     pub history: Vec<(i64, Payload)>,
+    /// Delete the history rows of turns below this one, those of this change included.
+    pub forget_history_before: Option<i64>,
 }
 
 /// An answer to a caller that is not in the owner's process.
@@ -320,9 +374,9 @@ pub struct Batch {
     pub unschedule: Vec<String>,
     /// Messages that the partition keeps for itself until they are due (timers).
     pub schedule: Vec<Message>,
-    /// Messages to instances of any partition. [`Condition::Creates`] on an id that exists stores
-    /// the message without creating anything: the owner of that id refuses it. The other
-    /// conditions are not checked.
+    /// Messages to instances of any partition. They are stored in any case: a condition that does
+    /// not hold creates, replaces or reopens nothing, and the owner of the target refuses what it
+    /// cannot use.
     pub send: Vec<Envelope>,
     /// Answers to callers in other processes.
     pub replies: Vec<Reply>,
@@ -351,12 +405,24 @@ pub struct InstanceQuery {
     pub name: Option<String>,
     /// One of these statuses; empty is any.
     pub statuses: Vec<Status>,
+    /// Of this version; empty is none.
+    pub version: Option<String>,
+    /// With all of these tags.
+    pub tags: Tags,
     /// Children of this instance.
     pub parent: Option<String>,
     /// Accepted at or after this.
     pub created_from: Option<Timestamp>,
     /// Accepted before this.
     pub created_to: Option<Timestamp>,
+    /// Changed last at or after this.
+    pub updated_from: Option<Timestamp>,
+    /// Changed last before this.
+    pub updated_to: Option<Timestamp>,
+    /// Ended at or after this.
+    pub finished_from: Option<Timestamp>,
+    /// Ended before this.
+    pub finished_to: Option<Timestamp>,
 }
 
 /// A part of a query's result.

@@ -377,6 +377,22 @@ impl Store for SqliteStore {
         self.reader.count(query).await
     }
 
+    async fn purge_instances(&self, numbers: &[InstanceNo]) -> Result<Vec<InstanceNo>> {
+        Check::new("purge_instances", self.partitions).numbers(numbers)?;
+        let numbers = numbers.to_vec();
+        let Output::Purged(purged) = self.write("purge_instances", Work::Purge { numbers }).await?
+        else {
+            return Err(closed("purge_instances"));
+        };
+        // They are gone already. What is left of them lies there until somebody sweeps.
+        if !purged.is_empty()
+            && let Err(error) = self.sweep().await
+        {
+            tracing::debug!(%error, "what was purged is swept later");
+        }
+        Ok(purged)
+    }
+
     async fn read_history(
         &self,
         no: InstanceNo,
@@ -394,7 +410,7 @@ impl Store for SqliteStore {
         while let Output::More(true) =
             self.write("clean", Work::Clean { receipts_before, replies_before }).await?
         {}
-        Ok(())
+        self.sweep().await
     }
 
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
@@ -403,6 +419,12 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Deletes what is left of instances that were purged, a part at a time.
+    async fn sweep(&self) -> Result<()> {
+        while let Output::More(true) = self.write("clean", Work::Sweep).await? {}
+        Ok(())
+    }
+
     async fn leases(&self, operation: &'static str, work: Work) -> Result<Vec<Lease>> {
         match self.write(operation, work).await? {
             Output::Leases(leases) => Ok(leases),

@@ -91,6 +91,12 @@ pub trait Store: Send + Sync + 'static {
     /// How many instances match.
     async fn count_instances(&self, query: &InstanceQuery) -> Result<u64>;
 
+    /// Deletes those of these instances that have ended, with everything that hangs on them, and
+    /// returns their numbers in no defined order. The numbers are not used again, so an owner that
+    /// still has one in memory cannot bring it back: what it commits about it conflicts. At most
+    /// [`MAX_PAGE_ROWS`](crate::limits::MAX_PAGE_ROWS) at once.
+    async fn purge_instances(&self, numbers: &[InstanceNo]) -> Result<Vec<InstanceNo>>;
+
     /// Up to `limit` history rows of the instance with turn numbers above `after`, ascending.
     async fn read_history(
         &self,

@@ -6,8 +6,12 @@ mod error;
 mod handle;
 mod id;
 mod list;
+mod manage;
+mod purge;
+mod restart;
 mod start;
 mod status;
+mod wait;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +22,14 @@ pub use self::entity::{FromClient, StateRead, read_entity_state};
 pub use self::error::ClientError;
 pub use self::handle::Handle;
 pub(crate) use self::id::{check_entity_key, check_instance_id};
-pub use self::list::InstanceList;
+pub use self::list::{InstanceList, InstanceStream};
+pub use self::manage::{MAX_EVENT_NAME_BYTES, MAX_REASON_BYTES, Terminate};
+pub use self::purge::{DEFAULT_PURGE_INSTANCES, Purge, Purged};
+pub use self::restart::Restart;
+use self::start::Start;
 pub use self::start::StartByName;
 pub use self::status::InstanceStatus;
+pub use self::wait::Wait;
 use crate::backoff::{self, retry};
 use crate::clock::{Clock, SystemClock};
 use crate::connection::{Connection, IntoStore};
@@ -70,8 +79,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::AlreadyExists`] if the id is taken, [`ClientError::InvalidId`] if it cannot
-    /// be used, [`ClientError::NotRegistered`] if the worker of this client could not run it,
+    /// [`ClientError::AlreadyExists`] if the id is taken and the call's
+    /// [`id_reuse`](Call::id_reuse) does not say what to do, [`ClientError::InvalidId`] or
+    /// [`ClientError::InvalidOption`] if the id or another option cannot be used, [`ClientError::NotRegistered`] if the worker of this client could not run it,
     /// [`ClientError::InvalidArguments`] if the arguments cannot be serialised.
     pub async fn start<F: Orchestration>(
         &self,
@@ -79,8 +89,10 @@ impl Client {
     ) -> Result<Handle<F::Output>, ClientError> {
         let input = crate::task::checked(call.input.encode())
             .map_err(|failure| ClientError::invalid_arguments(F::NAME, &failure))?;
-        let id = self.start_instance(F::NAME, F::VERSION, call.instance_id, input).await?;
-        Ok(Handle::new(self.clone(), id))
+        let (name, version, options) = (F::NAME, F::VERSION, call.options);
+        let start = Start { name, version, input, options, only: None };
+        let started = self.start_instance(start).await?;
+        Ok(Handle::started(self.clone(), started))
     }
 
     /// Starts the orchestration of this registered name. `arguments` is the array of its

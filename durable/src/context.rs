@@ -84,16 +84,14 @@ impl OrchestrationContext {
     /// and is not awaited.
     ///
     /// # Panics
-    /// If the arguments cannot be serialised or the id is not valid, which fails this
-    /// orchestration.
+    /// If the arguments cannot be serialised or an option of the start is not valid, which fails
+    /// this orchestration.
     pub fn start<F: Orchestration>(&self, call: Call<F>) -> String {
         let input = passed("the arguments of an orchestration", checked(call.input.encode()));
-        if let Some(reason) =
-            call.instance_id.as_deref().and_then(|id| crate::client::check_instance_id(id).err())
-        {
-            panic!("{reason}");
+        if let Err(failure) = call.options.check_inside() {
+            panic!("{}", failure.failure);
         }
-        scope::with(|core| core.start_detached(call.instance_id, F::NAME, F::VERSION, input))
+        scope::with(|core| core.start_detached(call.options, F::NAME, F::VERSION, input))
     }
 
     /// Sets what clients see as the custom status. It is stored with this turn.

@@ -84,6 +84,8 @@ impl Drive {
             status: Status::Pending,
             blocked: None,
             created_at: now,
+            starts_at: None,
+            tags: durable_store::Tags::new(),
             updated_at: now,
             finished_at: None,
             input: input.text(),
@@ -116,7 +118,12 @@ impl Drive {
         let Some(Open::Activity { attempt, .. }) = self.open.get(&task) else {
             return Err(DriveError::NotOpen(task));
         };
-        let inbound = Inbound::ActivityEnded { task: TaskId(task), attempt: *attempt, outcome };
+        let inbound = Inbound::ActivityEnded {
+            number: self.record.no,
+            task: TaskId(task),
+            attempt: *attempt,
+            outcome,
+        };
         self.open.remove(&task);
         self.turn(vec![inbound])
     }
@@ -128,7 +135,10 @@ impl Drive {
         };
         self.now = self.now.max(*due);
         self.open.remove(&task);
-        self.turn(vec![Inbound::Message(Body::Timer { task: TaskId(task) })])
+        self.turn(vec![Inbound::Message(Body::Timer {
+            number: self.record.no.0,
+            task: TaskId(task),
+        })])
     }
 
     /// An event comes from outside.

@@ -64,6 +64,12 @@ pub enum Event {
     Failed { failure: Failure },
     /// It was ended from outside.
     Terminated { reason: String },
+    /// It waits from now on, whatever arrives.
+    Suspended { reason: String },
+    /// It goes on with what arrived meanwhile.
+    Resumed { reason: String },
+    /// It goes on from where it was before it failed.
+    Rewound { reason: String },
     /// An activity was scheduled.
     ActivityScheduled { task: TaskId, name: String, input: Json },
     /// An activity that was under way when its worker went away was started again.

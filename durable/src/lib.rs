@@ -63,6 +63,7 @@ mod message;
 mod placement;
 mod program;
 mod registry;
+mod start;
 mod task;
 mod telemetry;
 #[doc(hidden)]
@@ -72,7 +73,9 @@ mod waiters;
 mod worker;
 
 pub use client::{
-    Client, ClientError, FromClient, Handle, InstanceList, InstanceStatus, StartByName, StateRead,
+    Client, ClientError, DEFAULT_PURGE_INSTANCES, FromClient, Handle, InstanceList, InstanceStatus,
+    InstanceStream, MAX_EVENT_NAME_BYTES, MAX_REASON_BYTES, Purge, Purged, Restart, StartByName,
+    StateRead, Terminate, Wait,
 };
 pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
 pub use connect::{ConnectError, connect};
@@ -83,7 +86,7 @@ pub use context::{
 };
 pub use data::{Argument, Arguments, EntityData, EventPayload, ReturnValue};
 pub use durable_macros::{activity, deterministic, entity, orchestrator};
-pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Timestamp};
+pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Tags, Timestamp};
 pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
@@ -91,6 +94,7 @@ pub use history::{Event as HistoryEvent, HistoryTurn};
 pub use iterate::{ReborrowIter, SuspendingIter};
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
+pub use start::IdReuse;
 pub use task::{
     Call, Durable, Event, EventName, EventWait, JoinAll, Spawn, Task, Timer, TryJoinAll, join_all,
     try_join_all,
@@ -98,7 +102,7 @@ pub use task::{
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
-    DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE,
+    DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE, HistoryRetention,
     RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
 };
 

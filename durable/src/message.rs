@@ -33,11 +33,15 @@ pub(crate) enum Body {
     },
     /// A timer of the orchestration is due.
     Timer {
+        /// The number of the instance that set it: another one may have its id by now.
+        number: i64,
         /// The task that waits for it.
         task: TaskId,
     },
     /// A sub-orchestration or an entity operation of the orchestration has ended.
     Done {
+        /// The number of the instance that waits: another one may have its id by now.
+        number: i64,
         /// The task that waits for it.
         task: TaskId,
         /// How it ended.
@@ -61,6 +65,30 @@ pub(crate) enum Body {
     Terminate {
         /// Why.
         reason: String,
+        /// Whether its sub-orchestrations are ended too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recursive: bool,
+        /// The orchestration that ended, if this comes from one: only its children are meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<String>,
+    },
+    /// Let the orchestration wait until it is resumed.
+    Suspend {
+        /// Why.
+        reason: String,
+    },
+    /// Let the orchestration go on.
+    Resume {
+        /// Why.
+        reason: String,
+    },
+    /// Let the orchestration go on from where it failed.
+    Rewind {
+        /// Why.
+        reason: String,
+        /// The task of the parent that waits for it anew, if this comes from one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
     },
 }
 
@@ -72,6 +100,8 @@ pub(crate) enum ReplyTo {
     Task {
         /// The id of the orchestration.
         instance: String,
+        /// Its number.
+        number: i64,
         /// The task that waits.
         task: TaskId,
     },

@@ -7,6 +7,7 @@ mod wait;
 use std::fmt;
 use std::marker::PhantomData;
 
+use durable_store::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -18,6 +19,7 @@ use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::message::TaskId;
 use crate::program::{Function, FunctionKind, Orchestration};
+use crate::start::{IdReuse, StartOptions};
 use crate::turn::{Core, TaskKind, scope};
 
 /// What an instance waits for, as it is saved.
@@ -194,7 +196,7 @@ fn task_name(kind: TaskKind) -> String {
         TaskKind::Activity { name, .. } | TaskKind::Event { name } => name,
         TaskKind::Timer { .. } => "timer".to_owned(),
         TaskKind::Child { id } => id,
-        TaskKind::Operation { entity, name } => format!("{entity}.{name}"),
+        TaskKind::Operation { entity, name, .. } => format!("{entity}.{name}"),
     }
 }
 
@@ -250,20 +252,71 @@ pub(crate) fn check_size(json: &Json) -> Result<(), TaskFailure> {
 #[must_use = "a call does nothing until it is awaited, spawned or started"]
 pub struct Call<F: Function> {
     pub(crate) input: F::Input,
-    pub(crate) instance_id: Option<String>,
+    pub(crate) options: StartOptions,
 }
 
 impl<F: Function> Call<F> {
     #[doc(hidden)]
     pub fn new(input: F::Input) -> Self {
-        Self { input, instance_id: None }
+        Self { input, options: StartOptions::default() }
     }
 }
 
 impl<F: Orchestration> Call<F> {
     /// Gives the new instance this id instead of a generated one.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
-        self.instance_id = Some(id.into());
+        self.options.instance_id = Some(id.into());
+        self
+    }
+
+    /// Starts this version instead of the one of the function that was called.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.options.version = Some(version.into());
+        self
+    }
+
+    /// Labels the new instance, so that it can be found. A later value of the same key wins.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Labels the new instance with all of these.
+    pub fn tags<K, V>(mut self, tags: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let tags = tags.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.options.tags.extend(tags);
+        self
+    }
+
+    /// Runs its first turn at this time; a time that is over is at once. Until then it is there,
+    /// with the status [`Status::Pending`](crate::Status::Pending), takes events and can be
+    /// terminated.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use durable::prelude::*;
+    /// # #[orchestrator]
+    /// # async fn report(day: u32) {}
+    /// # fn example(now: Timestamp) {
+    /// let call = report(1)
+    ///     .instance_id("report-1")
+    ///     .tag("team", "sales")
+    ///     .start_at(now + Duration::from_secs(3600));
+    /// # drop(call);
+    /// # }
+    /// ```
+    pub fn start_at(mut self, time: Timestamp) -> Self {
+        self.options.start_at = Some(time);
+        self
+    }
+
+    /// What happens if the id is taken. Default: [`IdReuse::ReplaceEnded`].
+    pub fn id_reuse(mut self, policy: IdReuse) -> Self {
+        self.options.id_reuse = policy;
         self
     }
 }
@@ -280,22 +333,14 @@ impl<F: Function> Durable for Call<F> {
 
     fn begin(self) -> Waiting {
         let input = checked(self.input.encode());
-        let instance_id = self.instance_id;
+        let options = self.options;
         Waiting::Task(scope::with(|core| match (input, F::KIND) {
             (Err(failure), _) => core.begin_failed(F::NAME, failure),
             (Ok(input), FunctionKind::Activity) => core.begin_activity(F::NAME, input),
-            (Ok(input), FunctionKind::Orchestration) => {
-                match instance_id.as_deref().map_or(Ok(()), crate::client::check_instance_id) {
-                    Ok(()) => core.begin_child(instance_id, F::NAME, F::VERSION, input),
-                    Err(reason) => core.begin_failed(
-                        F::NAME,
-                        TaskFailure::new(
-                            TaskErrorKind::Refused,
-                            Failure::new("InvalidInstanceId", reason),
-                        ),
-                    ),
-                }
-            }
+            (Ok(input), FunctionKind::Orchestration) => match options.check_inside() {
+                Ok(()) => core.begin_child(options, F::NAME, F::VERSION, input),
+                Err(failure) => core.begin_failed(F::NAME, failure),
+            },
         }))
     }
 }

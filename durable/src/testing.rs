@@ -266,6 +266,11 @@ impl Store for FaultyStore {
         self.inner.count_instances(query).await
     }
 
+    async fn purge_instances(&self, numbers: &[InstanceNo]) -> Result<Vec<InstanceNo>> {
+        self.pass("purge_instances").await?;
+        self.inner.purge_instances(numbers).await
+    }
+
     async fn read_history(
         &self,
         no: InstanceNo,

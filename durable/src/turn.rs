@@ -5,6 +5,8 @@ mod actions;
 mod check;
 mod core;
 mod entity;
+mod kept;
+mod managing;
 mod orchestration;
 pub(crate) mod scope;
 mod shelf;
@@ -13,7 +15,7 @@ mod watch;
 use std::sync::Arc;
 
 use durable_store::{
-    InstanceChange, InstanceKind, InstanceRecord, Status, StoredInstance, Timestamp,
+    InstanceChange, InstanceKind, InstanceNo, InstanceRecord, Status, StoredInstance, Timestamp,
 };
 
 pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
@@ -43,7 +45,7 @@ pub(crate) enum Inbound {
     /// A stored message.
     Message(Body),
     /// An activity attempt on this worker has ended.
-    ActivityEnded { task: TaskId, attempt: u32, outcome: Outcome },
+    ActivityEnded { number: InstanceNo, task: TaskId, attempt: u32, outcome: Outcome },
     /// The partition has a new owner: activities that were under way are started again.
     Recover,
 }
@@ -57,6 +59,8 @@ pub(crate) struct TurnOutput {
     pub(crate) schedule: Vec<(TaskId, Timestamp)>,
     /// Timers to be removed.
     pub(crate) unschedule: Vec<TaskId>,
+    /// The message that was to start the instance later, if it is not to come any more.
+    pub(crate) unschedule_start: Option<String>,
     /// Messages to other instances.
     pub(crate) send: Vec<Outgoing>,
     /// Activity attempts to be started.
@@ -161,9 +165,11 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
             delete_side: Vec::new(),
             clear_side: false,
             history: history_rows,
+            forget_history_before: None,
         },
         schedule: actions.schedule,
         unschedule: actions.unschedule,
+        unschedule_start: actions.unschedule_start,
         send: actions.send,
         start: actions.start,
         cancel: actions.cancel,

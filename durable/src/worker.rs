@@ -11,6 +11,7 @@ mod inbox;
 mod leases;
 mod options;
 mod partition;
+mod retention;
 mod slots;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ pub use self::options::{
     RESIDENT_INSTANCES_VARIABLE,
 };
 use self::partition::Shared;
+pub use self::retention::HistoryRetention;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::connection::{Connection, IntoStore};
@@ -225,6 +227,19 @@ impl WorkerBuilder {
     /// [`DEFAULT_SHUTDOWN_GRACE`].
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.options.shutdown_grace = grace;
+        self
+    }
+
+    /// How much of its history each instance keeps. Default: [`HistoryRetention::All`].
+    ///
+    /// ```no_run
+    /// # use durable::{HistoryRetention, Worker};
+    /// # use durable::store::MemoryStore;
+    /// let builder = Worker::builder(MemoryStore::new()).history(HistoryRetention::LastTurns(100));
+    /// # drop(builder);
+    /// ```
+    pub fn history(mut self, retention: HistoryRetention) -> Self {
+        self.options.history = retention;
         self
     }
 

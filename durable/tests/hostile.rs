@@ -34,7 +34,7 @@ async fn panics_on_event(ctx: &OrchestrationContext) -> Result<(), TaskError> {
 /// Tries to start a child under an id that is taken.
 #[orchestrator]
 async fn intruder(target: String) -> String {
-    match quiet().instance_id(target).await {
+    match quiet().instance_id(target).id_reuse(durable::IdReuse::Refuse).await {
         Ok(_) => "ran".to_owned(),
         Err(error) => format!("{:?}", error.kind()),
     }

@@ -32,11 +32,25 @@ CREATE TABLE instance (
     parent TEXT,
     request TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    starts_at INTEGER,
+    -- A JSON object, NULL for none. The table `tag` is to search in.
+    tags TEXT,
     input TEXT NOT NULL
 );
 CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
+CREATE INDEX instance_name ON instance (name);
+CREATE INDEX instance_created ON instance (created_at);
 
--- What a turn rewrites. The one index holds few rows: those whose activities are under way.
+CREATE TABLE tag (
+    no INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (no, key)
+) WITHOUT ROWID;
+CREATE INDEX tag_value ON tag (key, value, no);
+
+-- What a turn rewrites. No index is touched by the turns of an instance that goes on: one holds
+-- those whose activities are under way, the other those that have ended.
 CREATE TABLE progress (
     no INTEGER PRIMARY KEY,
     status INTEGER NOT NULL,
@@ -49,6 +63,15 @@ CREATE TABLE progress (
     custom_status TEXT
 );
 CREATE INDEX progress_busy ON progress (no) WHERE busy = 1;
+CREATE INDEX progress_finished ON progress (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Numbers of instances that were purged: their side rows and their history are deleted bit by bit.
+-- `fresh` marks those of the transaction under way.
+CREATE TABLE garbage (
+    no INTEGER PRIMARY KEY,
+    fresh INTEGER NOT NULL
+);
+CREATE INDEX garbage_fresh ON garbage (no) WHERE fresh = 1;
 
 CREATE TABLE side (
     no INTEGER NOT NULL,

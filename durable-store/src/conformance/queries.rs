@@ -54,8 +54,16 @@ async fn filled(hub: &Fixture) {
         let no = number(hub, lease.partition).await;
         let mut change = creation(no, &format!("order-{n}"));
         change.status = if n < 2 { Status::Completed } else { Status::Running };
+        change.finished_at = (n < 2).then(|| at(50 + n));
+        change.updated_at = at(10 + n);
         let new = change.create.as_mut().unwrap();
         new.created_at = at(n);
+        new.version = if n < 3 { String::new() } else { "2".to_owned() };
+        new.tags = match n {
+            4 => tags(&[("region", "north"), ("tier", "gold")]),
+            0 | 2 => tags(&[("region", "north")]),
+            _ => tags(&[("region", "south")]),
+        };
         new.parent = (n >= 4).then(|| "order-0".to_owned());
         hub.commit(lease, changes(vec![change])).await.unwrap();
     }
@@ -108,6 +116,19 @@ pub async fn each_filter_narrows(hub: Fixture) {
     )
     .await;
     finds(&hub, InstanceQuery { created_to: Some(at(3)), ..any() }, &orders[..3]).await;
+    let north = ["order-0", "order-2", "order-4"];
+    finds(&hub, InstanceQuery { tags: tags(&[("region", "north")]), ..any() }, &north).await;
+    let gold = tags(&[("region", "north"), ("tier", "gold")]);
+    finds(&hub, InstanceQuery { tags: gold, ..any() }, &north[2..]).await;
+    finds(&hub, InstanceQuery { tags: tags(&[("region", "")]), ..any() }, &[]).await;
+    finds(&hub, InstanceQuery { version: Some("2".into()), ..any() }, &orders[3..]).await;
+    let unversioned = [&all[..1], &orders[..3]].concat();
+    finds(&hub, InstanceQuery { version: Some(String::new()), ..any() }, &unversioned).await;
+    finds(&hub, InstanceQuery { updated_from: Some(at(13)), ..any() }, &orders[3..]).await;
+    let early = [&all[..1], &orders[..3]].concat();
+    finds(&hub, InstanceQuery { updated_to: Some(at(13)), ..any() }, &early).await;
+    finds(&hub, InstanceQuery { finished_from: Some(at(51)), ..any() }, &orders[1..2]).await;
+    finds(&hub, InstanceQuery { finished_to: Some(at(51)), ..any() }, &orders[..1]).await;
 }
 
 pub async fn filters_combine(hub: Fixture) {
@@ -115,11 +136,16 @@ pub async fn filters_combine(hub: Fixture) {
     let query = InstanceQuery {
         kind: Some(InstanceKind::Orchestration),
         id_prefix: Some("order".into()),
+        version: Some("2".into()),
+        tags: tags(&[("region", "north")]),
         name: Some("order".into()),
         statuses: vec![Status::Running, Status::Pending],
         parent: Some("order-0".into()),
         created_from: Some(at(0)),
         created_to: Some(at(5)),
+        updated_from: Some(at(14)),
+        updated_to: Some(at(15)),
+        ..any()
     };
     finds(&hub, query, &["order-4"]).await;
 }
@@ -156,6 +182,62 @@ pub async fn pages_cover_everything_once(hub: Fixture) {
         assert_eq!(pages, 7_usize.div_ceil(limit));
     }
     assert_eq!(hub.find_instances(&any(), None, 0).await.unwrap().records, []);
+}
+
+pub async fn pages_stay_as_they_are_while_instances_are_made(hub: Fixture) {
+    let (zero, one) = own_two(&hub).await;
+    for n in 0..6 {
+        create(&hub, if n % 2 == 0 { &zero } else { &one }, &format!("old-{n}")).await;
+    }
+    let narrow = InstanceQuery { created_from: Some(at(0)), ..any() };
+    for (round, query) in [any(), narrow].into_iter().enumerate() {
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let page = hub.find_instances(&query, after, 2).await.unwrap();
+            ids.extend(page.records.into_iter().map(|record| record.id));
+            after = page.next;
+            if after.is_none() || ids.len() > 40 {
+                break;
+            }
+            let count = ids.len();
+            create(&hub, &zero, &format!("new-{round}-{count}-0")).await;
+            create(&hub, &one, &format!("new-{round}-{count}-1")).await;
+            // What was on an earlier page may go.
+            let gone = create(&hub, &zero, &format!("gone-{round}-{count}")).await;
+            set(&hub, &zero, gone, Status::Completed).await;
+            hub.purge_instances(&[gone]).await.unwrap();
+        }
+        let old: Vec<_> = ids.iter().filter(|id| id.starts_with("old-")).collect();
+        assert_eq!(old.len(), 6, "{ids:?}");
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "none comes twice");
+    }
+}
+
+pub async fn a_start_keeps_its_labels_and_its_time(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let labels = tags(&[("a", "ü\"'"), ("b", ""), ("", "c")]);
+    let mut new = new_instance(number(&hub, P0).await, "a");
+    (new.tags, new.starts_at) = (labels.clone(), Some(at(7)));
+    let mut start = starting("m1", new);
+    start.message.due_at = Some(at(7));
+    assert_eq!(send(&hub, start).await, crate::Accepted::Sent);
+    let record = read(&hub, "a").await.unwrap();
+    assert_eq!((&record.tags, record.starts_at), (&labels, Some(at(7))));
+    assert_eq!(record.status, Status::Pending);
+    assert_eq!(load(&hub, &lease, "a").await.record, record);
+    assert_eq!(scheduled(&hub, &lease, at(7)).await, ["m1"]);
+    // A commit makes them the same way.
+    let mut other = new_instance(number(&hub, P0).await, "b");
+    other.tags.clone_from(&labels);
+    let send = vec![starting("m2", other)];
+    hub.commit(&lease, Batch { send, ..Batch::default() }).await.unwrap();
+    finds(&hub, InstanceQuery { tags: labels, ..any() }, &["a", "b"]).await;
+    let mut large = new_instance(number(&hub, P0).await, "c");
+    large.tags = (0..=limits::MAX_TAGS).map(|n| (n.to_string(), String::new())).collect();
+    assert_refused(
+        hub.send(vec![starting("m3", large)], at(0)).await,
+        crate::StoreErrorKind::Limit,
+    );
 }
 
 pub async fn a_page_has_a_limit(hub: Fixture) {

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use crate::model::{Accepted, Batch, InstanceChange, Reply};
+use crate::model::{Accepted, Batch, InstanceChange, Reply, Status};
 
 use super::world::*;
 
@@ -80,4 +80,30 @@ where
 {
     let partitions = open().await.hub().await.unwrap().partitions;
     assert_eq!(open().await.hub().await.unwrap().partitions, partitions);
+}
+
+pub async fn what_was_purged_stays_away<O, F>(open: O)
+where
+    O: Fn() -> F,
+    F: Future<Output = Fixture>,
+{
+    let (purged, replacing_no) = {
+        let hub = open().await;
+        let lease = own_one(&hub).await;
+        let (purged, replaced) =
+            (create(&hub, &lease, "purged").await, create(&hub, &lease, "replaced").await);
+        for no in [purged, replaced] {
+            set(&hub, &lease, no, Status::Completed).await;
+        }
+        hub.purge_instances(&[purged]).await.unwrap();
+        let new = new_instance(number(&hub, P0).await, "replaced");
+        let no = new.no;
+        assert_eq!(send(&hub, replacing("m1", new, None)).await, Accepted::Sent);
+        (purged, no)
+    };
+    let hub = open().await;
+    assert_eq!(read(&hub, "purged").await, None);
+    assert_eq!(read(&hub, "replaced").await.unwrap().no, replacing_no);
+    hub.clean(at(0), at(0)).await.unwrap();
+    assert!(hub.reserve_numbers(1).await.unwrap() > purged.0);
 }

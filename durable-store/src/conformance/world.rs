@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::model::{
     Accepted, Batch, Condition, Envelope, InstanceChange, InstanceKind, InstanceNo, InstanceRecord,
-    Lease, Message, NewInstance, PartitionId, Payload, Status, StoredInstance,
+    Lease, Message, NewInstance, PartitionId, Payload, Status, StoredInstance, Tags,
 };
 use crate::store::{Result, Store};
 use crate::{StoreErrorKind, Timestamp};
@@ -91,6 +91,8 @@ pub fn new_instance(no: InstanceNo, id: &str) -> NewInstance {
         parent: None,
         request: format!("start {id}"),
         created_at: at(0),
+        starts_at: None,
+        tags: Tags::new(),
         input: text("input"),
     }
 }
@@ -116,6 +118,7 @@ pub fn change(no: InstanceNo) -> InstanceChange {
         delete_side: Vec::new(),
         clear_side: false,
         history: Vec::new(),
+        forget_history_before: None,
     }
 }
 
@@ -162,6 +165,31 @@ pub fn starting(message_id: &str, new: NewInstance) -> Envelope {
         message: message(message_id, new.no.partition(), &new.id),
         condition: Condition::Creates(Box::new(new)),
     }
+}
+
+/// A start that replaces what has ended under its id, under a request of its own.
+pub fn replacing(message_id: &str, new: NewInstance, only: Option<InstanceNo>) -> Envelope {
+    let new = Box::new(NewInstance { request: message_id.to_owned(), ..new });
+    Envelope {
+        message: message(message_id, new.no.partition(), &new.id),
+        condition: Condition::Replaces { new, only },
+    }
+}
+
+pub fn reopening(message: Message) -> Envelope {
+    Envelope { message, condition: Condition::Reopens }
+}
+
+pub fn tags(tags: &[(&str, &str)]) -> Tags {
+    tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Sets an instance to a status, and gives it an end if that is one.
+pub async fn set(hub: &Fixture, lease: &Lease, no: InstanceNo, status: Status) {
+    let finished_at = status.is_terminal().then(|| at(9));
+    let output = status.is_terminal().then(|| text("output"));
+    let change = InstanceChange { status, output, finished_at, ..change(no) };
+    hub.commit(lease, changes(vec![change])).await.unwrap();
 }
 
 /// Sends one envelope.

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashSet};
 use crate::check::lease_lost;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::{
-    Batch, Condition, InstanceChange, InstanceKind, InstanceNo, Lease, Message, NewInstance,
-    PartitionId, Status,
+    Batch, Condition, Envelope, InstanceChange, InstanceKind, InstanceNo, Lease, Message,
+    NewInstance, PartitionId, Status,
 };
 use crate::store::Result;
 
@@ -78,11 +78,7 @@ impl CommitScript {
         this.instances(&batch.instances)?;
         this.side_rows(&batch.instances)?;
         this.taken_messages(batch)?;
-        let created = batch.send.iter().filter_map(|envelope| match &envelope.condition {
-            Condition::Creates(new) => Some(&**new),
-            Condition::None | Condition::Running => None,
-        });
-        create_pending(&mut this.script, sql::INSERT_INSTANCES_IF_ABSENT, created)?;
+        this.conditions(&batch.send)?;
         let messages = batch.schedule.iter().chain(batch.send.iter().map(|e| &e.message));
         add_messages(&mut this.script, messages)?;
         let replies: Vec<_> =
@@ -132,6 +128,7 @@ impl CommitScript {
         let created: Vec<_> =
             changes.iter().filter_map(|c| c.create.as_deref()).map(instance_row).collect();
         self.rows(sql::INSERT_INSTANCES, &created)?;
+        insert_tags(&mut self.script, changes.iter().filter_map(|c| c.create.as_deref()))?;
         let new: Vec<_> = changes.iter().filter(|c| c.create.is_some()).map(progress_row).collect();
         self.rows(sql::INSERT_PROGRESS, &new)?;
         let old: Vec<_> = changes.iter().filter(|c| c.create.is_none()).map(progress_row).collect();
@@ -143,7 +140,34 @@ impl CommitScript {
             .flat_map(|c| c.history.iter().map(|(turn, events)| (c.no.0, *turn, &**events)))
             .collect();
         self.rows(sql::INSERT_HISTORY, &history)?;
+        let forgotten: Vec<_> =
+            changes.iter().filter_map(|c| Some((c.no.0, c.forget_history_before?))).collect();
+        self.rows(sql::FORGET_HISTORY, &forgotten)?;
         Ok(())
+    }
+
+    /// What goes with the conditions of messages, where they hold. Who replaces comes first.
+    fn conditions(&mut self, send: &[Envelope]) -> Result<()> {
+        let reopened: Vec<&str> = send
+            .iter()
+            .filter(|envelope| matches!(envelope.condition, Condition::Reopens))
+            .map(|envelope| &*envelope.message.target)
+            .collect();
+        self.rows(sql::REOPEN, &reopened)?;
+        let (mut replacing, mut created) = (Vec::new(), Vec::new());
+        for envelope in send {
+            match &envelope.condition {
+                Condition::Replaces { new, .. } => replacing.push(&**new),
+                Condition::Creates(new) => created.push(&**new),
+                Condition::None | Condition::Running | Condition::Reopens => {}
+            }
+        }
+        let replaced: Vec<&str> = replacing.iter().map(|new| &*new.id).collect();
+        if self.rows(sql::MARK_IDS, &replaced)? {
+            delete_marked(&mut self.script);
+        }
+        let new = replacing.into_iter().chain(created);
+        create_pending(&mut self.script, sql::INSERT_INSTANCES_IF_ABSENT, new)
     }
 
     fn side_rows(&mut self, changes: &[InstanceChange]) -> Result<()> {
@@ -174,8 +198,19 @@ impl CommitScript {
     }
 }
 
-type InstanceRow<'a> =
-    (i64, &'a str, i64, &'a str, &'a str, Option<&'a str>, &'a str, i64, &'a str);
+type InstanceRow<'a> = (
+    i64,
+    &'a str,
+    i64,
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    &'a str,
+    i64,
+    &'a str,
+    Option<i64>,
+    Option<String>,
+);
 
 fn instance_row(new: &NewInstance) -> InstanceRow<'_> {
     (
@@ -188,7 +223,16 @@ fn instance_row(new: &NewInstance) -> InstanceRow<'_> {
         &new.request,
         new.created_at.as_micros(),
         &new.input,
+        new.starts_at.map(crate::Timestamp::as_micros),
+        tags_text(new),
     )
+}
+
+/// The tags of an instance as its row has them.
+fn tags_text(new: &NewInstance) -> Option<String> {
+    // A map of texts: writing it cannot fail.
+    let text = || serde_json::to_string(&new.tags).unwrap_or_default();
+    (!new.tags.is_empty()).then(text)
 }
 
 type ProgressRow<'a> = (
@@ -226,15 +270,38 @@ pub(super) fn create_pending<'a>(
     statement: &'static str,
     created: impl Iterator<Item = &'a NewInstance>,
 ) -> Result<()> {
-    let rows: Vec<_> = created.map(instance_row).collect();
-    if rows.is_empty() {
+    let created: Vec<&NewInstance> = created.collect();
+    if created.is_empty() {
         return Ok(());
     }
     script.push(statement);
-    script.bind_rows(&rows)?;
-    let numbers: Vec<_> = rows.iter().map(|row| row.0).collect();
+    script.bind_rows(&created.iter().map(|new| instance_row(new)).collect::<Vec<_>>())?;
+    let numbers: Vec<_> = created.iter().map(|new| new.no.0).collect();
     script.push(sql::INSERT_PENDING);
-    script.bind_rows(&numbers)
+    script.bind_rows(&numbers)?;
+    insert_tags(script, created.into_iter())
+}
+
+/// Adds the tags of new instances, after their rows.
+fn insert_tags<'a>(
+    script: &mut Script,
+    created: impl Iterator<Item = &'a NewInstance>,
+) -> Result<()> {
+    let tags: Vec<_> = created
+        .flat_map(|new| new.tags.iter().map(|(key, value)| (new.no.0, key, value)))
+        .collect();
+    if tags.is_empty() {
+        return Ok(());
+    }
+    script.push(sql::INSERT_TAGS);
+    script.bind_rows(&tags)
+}
+
+/// Adds the deletion of instances that are marked as garbage.
+pub(super) fn delete_marked(script: &mut Script) {
+    for statement in sql::DELETE_MARKED {
+        script.push(statement);
+    }
 }
 
 type MessageRow<'a> = (i64, usize, &'a str, &'a str, &'a str, Option<i64>);

@@ -13,7 +13,7 @@ use crate::check::lease_lost;
 use crate::limits;
 use crate::model::{
     InstanceKind, InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled,
-    SideKey, Status, StoredInstance,
+    SideKey, Status, StoredInstance, Tags,
 };
 use crate::store::Result;
 
@@ -175,14 +175,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Page> {
         let limit = limit.min(limits::MAX_PAGE_ROWS);
-        let by_id = query.id_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty());
-        let (head, tail) =
-            if by_id { (sql::FIND_BY_ID, sql::PAGE_BY_ID) } else { (sql::FIND, sql::PAGE) };
-        let mut script = Script::of(head);
-        conditions(&mut script, query, after)?;
-        script.extend(tail);
         // One more row than asked for tells whether there is a next page.
-        script.bind(rows_limit(limit + 1))?;
+        let script = find_script(query, after, limit + 1)?;
         let rows = self.rows("find_instances", &script).await?;
         let mut records = self.decoded("find_instances", &rows, record)?;
         let more = records.len() > limit;
@@ -228,14 +222,24 @@ fn fence(lease: &Lease) -> Result<Script> {
     Ok(script)
 }
 
+fn find_script(query: &InstanceQuery, after: Option<InstanceNo>, rows: usize) -> Result<Script> {
+    let narrow = is_narrow(query);
+    let (head, tail) =
+        if narrow { (sql::FIND_NARROW, sql::PAGE_NARROW) } else { (sql::FIND, sql::PAGE) };
+    let mut script = Script::of(head);
+    conditions(&mut script, query, after)?;
+    script.extend(tail);
+    script.bind(rows_limit(rows))?;
+    Ok(script)
+}
+
 fn conditions(script: &mut Script, query: &InstanceQuery, after: Option<InstanceNo>) -> Result<()> {
-    let InstanceQuery { kind, id_prefix, name, statuses, parent, created_from, created_to } = query;
     script.bind(after.map_or(i64::MIN, |after| after.0))?;
-    if let Some(kind) = kind {
+    if let Some(kind) = &query.kind {
         script.extend(sql::AND_KIND);
         script.bind(kind_code(*kind))?;
     }
-    if let Some(prefix) = id_prefix {
+    if let Some(prefix) = &query.id_prefix {
         script.extend(sql::AND_ID_FROM);
         script.bind(prefix.clone())?;
         if let Some(end) = prefix_end(prefix) {
@@ -243,27 +247,51 @@ fn conditions(script: &mut Script, query: &InstanceQuery, after: Option<Instance
             script.bind(end)?;
         }
     }
-    if let Some(name) = name {
+    if let Some(name) = &query.name {
         script.extend(sql::AND_NAME);
         script.bind(name.clone())?;
     }
-    if !statuses.is_empty() {
-        script.extend(sql::AND_STATUS);
-        script.bind_rows(&statuses.iter().copied().map(status_code).collect::<Vec<_>>())?;
+    if let Some(version) = &query.version {
+        script.extend(sql::AND_VERSION);
+        script.bind(version.clone())?;
     }
-    if let Some(parent) = parent {
+    for (key, value) in &query.tags {
+        script.extend(sql::AND_TAG);
+        script.bind(key.clone())?;
+        script.bind(value.clone())?;
+    }
+    if !query.statuses.is_empty() {
+        script.extend(sql::AND_STATUS);
+        script.bind_rows(&query.statuses.iter().copied().map(status_code).collect::<Vec<_>>())?;
+    }
+    if let Some(parent) = &query.parent {
         script.extend(sql::AND_PARENT);
         script.bind(parent.clone())?;
     }
-    if let Some(from) = created_from {
-        script.extend(sql::AND_CREATED_FROM);
-        script.bind(from.as_micros())?;
-    }
-    if let Some(to) = created_to {
-        script.extend(sql::AND_CREATED_BEFORE);
-        script.bind(to.as_micros())?;
+    for (condition, time) in [
+        (sql::AND_CREATED_FROM, query.created_from),
+        (sql::AND_CREATED_BEFORE, query.created_to),
+        (sql::AND_UPDATED_FROM, query.updated_from),
+        (sql::AND_UPDATED_BEFORE, query.updated_to),
+        (sql::AND_FINISHED_FROM, query.finished_from),
+        (sql::AND_FINISHED_BEFORE, query.finished_to),
+    ] {
+        if let Some(time) = time {
+            script.extend(condition);
+            script.bind(time.as_micros())?;
+        }
     }
     Ok(())
+}
+
+/// Whether an index leaves so few rows that they are better sorted than all gone through in order.
+fn is_narrow(query: &InstanceQuery) -> bool {
+    query.id_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+        || query.parent.is_some()
+        || !query.tags.is_empty()
+        || query.created_from.is_some()
+        || query.finished_from.is_some()
+        || query.finished_to.is_some()
 }
 
 /// The first text after all those that begin with `prefix`, if there is one: the prefix with its
@@ -301,6 +329,13 @@ fn time(row: &SqliteRow, column: usize) -> Fetched<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
 }
 
+fn tags(row: &SqliteRow, column: usize) -> Fetched<Tags> {
+    match row.try_get::<Option<&str>, _>(column)? {
+        None => Ok(Tags::new()),
+        Some(text) => serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(e.into())),
+    }
+}
+
 /// Decodes what the `select_instances` statements return.
 fn record(row: &SqliteRow) -> Fetched<InstanceRecord> {
     let code = row.try_get(7)?;
@@ -327,12 +362,47 @@ fn record(row: &SqliteRow) -> Fetched<InstanceRecord> {
         state: maybe_payload(row, 13)?,
         output: maybe_payload(row, 14)?,
         custom_status: maybe_payload(row, 15)?,
+        starts_at: time(row, 16)?,
+        tags: tags(row, 17)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What of the plan of a query says how its rows are found.
+    async fn plan(query: InstanceQuery) -> String {
+        use sqlx::Connection as _;
+        let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let schema = include_str!("../../migrations/sqlite/0001_init.sql");
+        sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
+        let script = find_script(&query, None, 10).unwrap().explained();
+        let rows = script.run_all(&mut connection).await.unwrap();
+        let rows = rows.iter().flat_map(|outcome| &outcome.rows);
+        rows.map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn each_filter_that_narrows_has_an_index() {
+        let any = InstanceQuery::default;
+        let time = Some(Timestamp::default());
+        let tags = Tags::from([("a".to_owned(), "b".to_owned())]);
+        for (query, index) in [
+            (any(), "SEARCH i USING INTEGER PRIMARY KEY"),
+            (InstanceQuery { name: Some("a".into()), ..any() }, "instance_name"),
+            (InstanceQuery { id_prefix: Some("a".into()), ..any() }, "sqlite_autoindex_instance"),
+            (InstanceQuery { parent: Some("a".into()), ..any() }, "instance_parent"),
+            (InstanceQuery { created_from: time, ..any() }, "instance_created"),
+            (InstanceQuery { finished_from: time, ..any() }, "progress_finished"),
+            (InstanceQuery { finished_to: time, ..any() }, "progress_finished"),
+            (InstanceQuery { tags, ..any() }, "tag_value"),
+        ] {
+            let plan = plan(query.clone()).await;
+            assert!(plan.contains(index), "{query:?}: {plan}");
+            assert!(!plan.contains("SCAN i") && !plan.contains("SCAN p"), "{query:?}: {plan}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_text() {

@@ -97,6 +97,13 @@ impl Script {
         self.bind(json)
     }
 
+    /// The same script, asking how it would be run.
+    #[cfg(test)]
+    pub(super) fn explained(mut self) -> Self {
+        self.text.insert_str(0, "EXPLAIN QUERY PLAN ");
+        self
+    }
+
     /// The size of its lists, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

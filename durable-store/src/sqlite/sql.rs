@@ -59,9 +59,10 @@ pub(super) const FENCE: &str =
 // --- what a commit changes ----------------------------------------------------------------------
 
 pub(super) const INSERT_INSTANCES: &str =
-    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input)
+    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
+        starts_at, tags)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, value ->> 8
+        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
     FROM json_each(?)";
 pub(super) const INSERT_PROGRESS: &str =
     "INSERT INTO progress (no, status, blocked, busy, updated_at, finished_at, state, output,
@@ -71,9 +72,10 @@ pub(super) const INSERT_PROGRESS: &str =
     FROM json_each(?)";
 /// A message may ask for an instance that exists by now; then only the message is stored.
 pub(super) const INSERT_INSTANCES_IF_ABSENT: &str =
-    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input)
+    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
+        starts_at, tags)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, value ->> 8
+        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
     FROM json_each(?) WHERE true
     ON CONFLICT (id) DO NOTHING";
 /// Follows [`INSERT_INSTANCES_IF_ABSENT`]: numbers are used once, so a number that has a row now
@@ -82,12 +84,20 @@ pub(super) const INSERT_PENDING: &str = "INSERT INTO progress (no, status, busy,
     SELECT no, 0, 0, created_at FROM instance
     WHERE no IN (SELECT value FROM json_each(?))
     ON CONFLICT (no) DO NOTHING";
+/// Follows the insertion of instances. A number that has a row was inserted by it, as above.
+pub(super) const INSERT_TAGS: &str = "INSERT INTO tag (no, key, value)
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)
+    WHERE EXISTS (SELECT 1 FROM instance WHERE instance.no = value ->> 0)
+    ON CONFLICT (no, key) DO NOTHING";
+/// Late news of a failure do not undo that it was set running again.
 pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
-        status = v.status,
+        status = CASE WHEN v.status = 4 AND v.finished_at IS NULL AND progress.status = 1
+            THEN 1 ELSE v.status END,
         blocked = v.blocked,
         busy = v.busy,
         updated_at = v.updated_at,
-        finished_at = CASE WHEN v.status >= 3 THEN coalesce(v.finished_at, progress.finished_at) END,
+        finished_at = CASE WHEN v.status = 4 AND progress.status = 1 THEN v.finished_at
+            WHEN v.status >= 3 THEN coalesce(v.finished_at, progress.finished_at) END,
         state = coalesce(v.state, progress.state),
         output = coalesce(v.output, progress.output),
         custom_status = CASE WHEN v.keep THEN progress.custom_status ELSE v.custom_status END
@@ -105,6 +115,9 @@ pub(super) const PUT_SIDE: &str = "INSERT INTO side (no, key, body)
     ON CONFLICT (no, key) DO UPDATE SET body = excluded.body";
 pub(super) const INSERT_HISTORY: &str = "INSERT INTO history (no, turn, events)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)";
+pub(super) const FORGET_HISTORY: &str = "DELETE FROM history
+    WHERE (no, turn) IN (SELECT h.no, h.turn FROM json_each(?) AS v
+        CROSS JOIN history AS h ON h.no = v.value ->> 0 AND h.turn < v.value ->> 1)";
 /// The unary plus keeps the planner on the index of the ids.
 pub(super) const CONSUME: &str = "DELETE FROM inbox
     WHERE id IN (SELECT value FROM json_each(?)) AND +seq >= ? AND +seq < ?";
@@ -113,6 +126,39 @@ pub(super) const UNSCHEDULE: &str = "DELETE FROM scheduled
 pub(super) const PUT_REPLIES: &str = "INSERT INTO reply (request, body, at)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
     ON CONFLICT (request) DO UPDATE SET body = excluded.body, at = excluded.at";
+
+// --- what is purged -----------------------------------------------------------------------------
+
+/// Marks those of these numbers that have ended.
+pub(super) const MARK_NUMBERS: &str = "INSERT INTO garbage (no, fresh)
+    SELECT no, 1 FROM progress WHERE no IN (SELECT value FROM json_each(?)) AND status >= 3
+    RETURNING no";
+/// Marks the instances of these ids that have ended.
+pub(super) const MARK_IDS: &str = "INSERT INTO garbage (no, fresh)
+    SELECT i.no, 1 FROM json_each(?) AS v
+    CROSS JOIN instance AS i ON i.id = v.value
+    CROSS JOIN progress AS p ON p.no = i.no
+    WHERE p.status >= 3
+    ON CONFLICT (no) DO NOTHING";
+/// These four, in this order, delete what is marked. Side rows and history are left to the sweep.
+pub(super) const DELETE_MARKED: [&str; 4] = [
+    "DELETE FROM progress WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
+    "DELETE FROM tag WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
+    "DELETE FROM instance WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
+    "UPDATE garbage SET fresh = 0 WHERE fresh = 1",
+];
+pub(super) const SWEEP_SIDE: &str = "DELETE FROM side WHERE (no, key) IN
+    (SELECT s.no, s.key FROM garbage AS g CROSS JOIN side AS s ON s.no = g.no LIMIT ?)";
+pub(super) const SWEEP_HISTORY: &str = "DELETE FROM history WHERE (no, turn) IN
+    (SELECT h.no, h.turn FROM garbage AS g CROSS JOIN history AS h ON h.no = g.no LIMIT ?)";
+pub(super) const SWEEP_NUMBERS: &str = "DELETE FROM garbage
+    WHERE no IN (SELECT no FROM garbage ORDER BY no LIMIT ?)
+        AND NOT EXISTS (SELECT 1 FROM side WHERE side.no = garbage.no)
+        AND NOT EXISTS (SELECT 1 FROM history WHERE history.no = garbage.no)";
+/// Sets instances running again that have failed.
+pub(super) const REOPEN: &str = "UPDATE progress SET status = 1, finished_at = NULL
+    WHERE status = 4
+        AND no IN (SELECT no FROM instance WHERE id IN (SELECT value FROM json_each(?)))";
 
 // --- messages -----------------------------------------------------------------------------------
 
@@ -136,7 +182,7 @@ pub(super) const LOOK_UP: &str = "SELECT e.key,
         EXISTS (SELECT 1 FROM receipt WHERE receipt.id = e.value ->> 0)
             OR EXISTS (SELECT 1 FROM inbox WHERE inbox.id = e.value ->> 0)
             OR EXISTS (SELECT 1 FROM scheduled WHERE scheduled.id = e.value ->> 0),
-        p.status, i.request
+        p.status, i.request, i.no
     FROM json_each(?) AS e
     LEFT JOIN instance AS i ON i.id = e.value ->> 1
     LEFT JOIN progress AS p ON p.no = i.no";
@@ -155,7 +201,7 @@ macro_rules! select_instances {
         concat!(
             "SELECT i.no, i.id, i.kind, i.name, i.version, i.parent, i.request, p.status, ",
             "p.blocked, i.created_at, p.updated_at, p.finished_at, i.input, p.state, p.output, ",
-            "p.custom_status ",
+            "p.custom_status, i.starts_at, i.tags ",
             $rest
         )
     };
@@ -186,7 +232,8 @@ pub(super) const READ_INSTANCES: &str = select_instances!(
     WHERE i.id IN (SELECT value FROM json_each(?))"
 );
 pub(super) const READ_HISTORY: &str = "SELECT turn, events FROM history
-    WHERE no = ? AND turn > ? ORDER BY turn LIMIT ?";
+    WHERE no = ? AND turn > ? AND EXISTS (SELECT 1 FROM instance WHERE instance.no = history.no)
+    ORDER BY turn LIMIT ?";
 pub(super) const READ_REPLIES: &str = "SELECT request, body FROM reply
     WHERE request IN (SELECT value FROM json_each(?))";
 
@@ -194,9 +241,9 @@ pub(super) const READ_REPLIES: &str = "SELECT request, body FROM reply
 // tail.
 pub(super) const FIND: &str =
     select_instances!("FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE i.no > ?");
-/// With a prefix of ids, the unary plus keeps the planner on their index: it would rather go through
-/// all numbers in order.
-pub(super) const FIND_BY_ID: &str =
+/// Where another index narrows more, the unary plus keeps the planner on it: it would rather go
+/// through all numbers in order.
+pub(super) const FIND_NARROW: &str =
     select_instances!("FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE +i.no > ?");
 pub(super) const COUNT: &str =
     "SELECT count(*) FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE +i.no > ?";
@@ -208,5 +255,11 @@ pub(super) const AND_STATUS: &str = " AND p.status IN (SELECT value FROM json_ea
 pub(super) const AND_PARENT: &str = " AND i.parent = ?";
 pub(super) const AND_CREATED_FROM: &str = " AND i.created_at >= ?";
 pub(super) const AND_CREATED_BEFORE: &str = " AND i.created_at < ?";
+pub(super) const AND_UPDATED_FROM: &str = " AND p.updated_at >= ?";
+pub(super) const AND_UPDATED_BEFORE: &str = " AND p.updated_at < ?";
+pub(super) const AND_FINISHED_FROM: &str = " AND p.finished_at >= ?";
+pub(super) const AND_FINISHED_BEFORE: &str = " AND p.finished_at < ?";
+pub(super) const AND_VERSION: &str = " AND i.version = ?";
+pub(super) const AND_TAG: &str = " AND i.no IN (SELECT no FROM tag WHERE key = ? AND value = ?)";
 pub(super) const PAGE: &str = " ORDER BY i.no LIMIT ?";
-pub(super) const PAGE_BY_ID: &str = " ORDER BY +i.no LIMIT ?";
+pub(super) const PAGE_NARROW: &str = " ORDER BY +i.no LIMIT ?";

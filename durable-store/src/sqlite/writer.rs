@@ -13,10 +13,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::model::{Accepted, Envelope, Lease, PartitionId};
+use crate::model::{Accepted, Envelope, InstanceNo, Lease, PartitionId};
 use crate::store::Result;
 
-use super::batch::CommitScript;
+use super::batch::{CommitScript, delete_marked};
 use super::errors::{classify, classify_commit, is_constraint};
 use super::liveness::LockFiles;
 use super::script::{Place, Script, Stopped};
@@ -46,6 +46,8 @@ pub(super) enum Work {
     Renew { leases: Vec<Lease>, expires_at: Timestamp },
     Release { leases: Vec<Lease> },
     Clean { receipts_before: Timestamp, replies_before: Timestamp },
+    Purge { numbers: Vec<InstanceNo> },
+    Sweep,
 }
 
 impl Work {
@@ -57,7 +59,8 @@ impl Work {
             Self::Acquire { .. } => "acquire_leases",
             Self::Renew { .. } => "renew_leases",
             Self::Release { .. } => "release_leases",
-            Self::Clean { .. } => "clean",
+            Self::Clean { .. } | Self::Sweep => "clean",
+            Self::Purge { .. } => "purge_instances",
         }
     }
 
@@ -77,6 +80,7 @@ pub(super) enum Output {
     Done,
     Accepted(Vec<Accepted>),
     Number(i64),
+    Purged(Vec<InstanceNo>),
     Leases(Vec<Lease>),
     /// Whether there may be more to clean.
     More(bool),
@@ -439,6 +443,8 @@ impl Writer {
             Work::Clean { receipts_before, replies_before } => {
                 clean(connection, *receipts_before, *replies_before).await
             }
+            Work::Purge { numbers } => purge(connection, numbers).await,
+            Work::Sweep => sweep(connection).await,
         }
     }
 
@@ -509,6 +515,33 @@ async fn clean(
     {
         script.push(statement);
         script.bind(before.as_micros())?;
+        script.bind(i64::from(CLEAN_ROWS))?;
+    }
+    let outcomes = script.run_all(connection).await?;
+    Ok(Output::More(outcomes.iter().any(|outcome| outcome.changes >= u64::from(CLEAN_ROWS))))
+}
+
+/// Deletes those of these instances that have ended, but for their side rows and history.
+async fn purge(
+    connection: &mut SqliteConnection,
+    numbers: &[InstanceNo],
+) -> std::result::Result<Output, Failure> {
+    let mut script = Script::of(sql::MARK_NUMBERS);
+    script.bind_rows(&numbers.iter().map(|no| no.0).collect::<Vec<_>>())?;
+    delete_marked(&mut script);
+    let outcomes = script.run_all(connection).await?;
+    let mut purged = Vec::new();
+    for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
+        purged.push(InstanceNo(row.try_get(0)?));
+    }
+    Ok(Output::Purged(purged))
+}
+
+/// Deletes some side rows and history of instances that were purged.
+async fn sweep(connection: &mut SqliteConnection) -> std::result::Result<Output, Failure> {
+    let mut script = Script::default();
+    for statement in [sql::SWEEP_SIDE, sql::SWEEP_HISTORY, sql::SWEEP_NUMBERS] {
+        script.push(statement);
         script.bind(i64::from(CLEAN_ROWS))?;
     }
     let outcomes = script.run_all(connection).await?;

@@ -1,5 +1,7 @@
 //! What can go wrong for a client: each error says what, where, and what to do.
 
+use std::time::Duration;
+
 use durable_store::{Status, StoreError};
 
 use crate::codec::DecodeError;
@@ -13,6 +15,12 @@ pub enum ClientError {
     #[error("{reason}")]
     InvalidId {
         /// The id or key, the rule, and how it was broken.
+        reason: String,
+    },
+    /// An option of a start cannot be used.
+    #[error("the start is refused: {reason}")]
+    InvalidOption {
+        /// The option, the rule, and how it was broken.
         reason: String,
     },
     /// Another start has taken the instance id.
@@ -69,6 +77,44 @@ pub enum ClientError {
         id: String,
         /// How it ended.
         status: Status,
+    },
+    /// The instance has not ended, so that it cannot be purged.
+    #[error(
+        "the instance `{id}` has not ended, it is {status:?}: terminate it before it is purged"
+    )]
+    NotEnded {
+        /// The instance id.
+        id: String,
+        /// Where it stands.
+        status: Status,
+    },
+    /// A query asks for what cannot be.
+    #[error("the query is refused: {reason}")]
+    InvalidQuery {
+        /// What, and why.
+        reason: String,
+    },
+    /// A continuation token is none that a list gave.
+    #[error("`{token}` is not the token of a list: pass one from `InstanceList::token` unchanged")]
+    InvalidToken {
+        /// How it begins.
+        token: String,
+    },
+    /// The instance has not failed, so that there is nothing to go back from.
+    #[error("the instance `{id}` has not failed, it is {status:?}: only what failed is rewound")]
+    NotFailed {
+        /// The instance id.
+        id: String,
+        /// Where it stands.
+        status: Status,
+    },
+    /// What was waited for did not come in the time given.
+    #[error("the instance `{id}` did not get there in {after:?}; it goes on")]
+    TimedOut {
+        /// The instance id.
+        id: String,
+        /// How long was waited.
+        after: Duration,
     },
     /// The orchestration or the operation failed; the error is its own.
     #[error(transparent)]

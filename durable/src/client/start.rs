@@ -4,63 +4,126 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use durable_store::{
-    Accepted, Condition, Envelope, InstanceKind, InstanceNo, Message, NewInstance,
+    Accepted, Condition, Envelope, InstanceKind, InstanceNo, Message, NewInstance, Status,
+    Timestamp,
 };
 use serde_json::Value;
 
-use super::{Client, ClientError, Handle, check_instance_id};
+use super::{Client, ClientError, Handle};
 use crate::json::Json;
 use crate::message::Body;
+use crate::start::{IdReuse, InvalidStart, StartOptions};
+
+/// How often a start terminates who has its id, before it gives up: others race it for the id.
+const MAX_REPLACE_ATTEMPTS: u32 = 10;
+
+/// What is started.
+pub(super) struct Start<'a> {
+    pub(super) name: &'a str,
+    pub(super) version: &'a str,
+    pub(super) input: Json,
+    pub(super) options: StartOptions,
+    /// The one instance that may be replaced, if it has to be a certain one.
+    pub(super) only: Option<InstanceNo>,
+}
+
+/// What became of a start.
+pub(super) struct Started {
+    pub(super) id: String,
+    /// Whether it made the instance; if not, there was one that is used instead.
+    pub(super) is_new: bool,
+}
+
+impl From<InvalidStart> for ClientError {
+    fn from(invalid: InvalidStart) -> Self {
+        match invalid {
+            InvalidStart::Id(reason) => Self::InvalidId { reason },
+            InvalidStart::Option(reason) => Self::InvalidOption { reason },
+        }
+    }
+}
 
 impl Client {
-    /// Stores the start of an instance, and gives its id.
-    pub(super) async fn start_instance(
-        &self,
-        name: &str,
-        version: &str,
-        id: Option<String>,
-        input: Json,
-    ) -> Result<String, ClientError> {
+    /// Stores the start of an instance.
+    pub(super) async fn start_instance(&self, start: Start<'_>) -> Result<Started, ClientError> {
+        let Start { name, version, input, mut options, only } = start;
+        options.check()?;
+        let version = options.version.take().unwrap_or_else(|| version.to_owned());
+        self.check_registered(name, &version)?;
         let connection = &self.connection;
-        if let Some(registry) = &self.registry
-            && registry.orchestration(name, version).is_none()
-        {
-            let (name, version) = (name.to_owned(), version.to_owned());
-            return Err(ClientError::NotRegistered { name, version });
-        }
-        let id = match id {
-            Some(id) => {
-                check_instance_id(&id).map_err(|reason| ClientError::InvalidId { reason })?;
-                id
-            }
-            None => connection.clock.new_id().simple().to_string(),
-        };
+        let now = connection.clock.now();
+        let given = options.instance_id.take();
+        let policy = given.as_ref().map(|_| options.id_reuse);
+        let id = given.unwrap_or_else(|| connection.clock.new_id().simple().to_string());
         let partition = connection.partition_of(&id).await?;
         let number = connection.take_numbers(1).await?.into_iter().next().unwrap_or_default();
         let request = connection.clock.new_id().simple().to_string();
-        let new = NewInstance {
+        let starts_at = options.start_at.filter(|time| *time > now);
+        let new = Box::new(NewInstance {
             no: InstanceNo::new(partition, number),
             id: id.clone(),
             kind: InstanceKind::Orchestration,
             name: name.to_owned(),
-            version: version.to_owned(),
+            version,
             parent: None,
             request: request.clone(),
-            created_at: connection.clock.now(),
+            created_at: now,
+            starts_at,
+            tags: options.tags,
             input: input.text(),
-        };
+        });
         let message = Message {
             id: request.clone(),
             partition,
             target: id.clone(),
-            due_at: None,
+            due_at: starts_at,
             body: Body::Start { request, reply: None }.to_payload(),
         };
-        let condition = Condition::Creates(Box::new(new));
-        match connection.send(Envelope { message, condition }).await? {
-            Accepted::Exists(status) => Err(ClientError::AlreadyExists { id, status }),
-            // Of the conditions only this one can be refused here, and a duplicate is this start.
-            _ => Ok(id),
+        let condition = match policy {
+            None | Some(IdReuse::Refuse | IdReuse::UseExisting) => Condition::Creates(new),
+            Some(_) => Condition::Replaces { new, only },
+        };
+        let envelope = Envelope { message, condition };
+        for _ in 0..MAX_REPLACE_ATTEMPTS {
+            // A duplicate is this start.
+            let status = match connection.send(envelope.clone()).await? {
+                Accepted::Exists(status) => status,
+                Accepted::Unknown => return Err(ClientError::NotFound { id }),
+                _ => return Ok(Started { id, is_new: true }),
+            };
+            match policy {
+                Some(IdReuse::UseExisting | IdReuse::UseRunning) => {
+                    return Ok(Started { id, is_new: false });
+                }
+                Some(IdReuse::TerminateAndReplace) => self.end(&id).await?,
+                _ => return Err(ClientError::AlreadyExists { id, status }),
+            }
+        }
+        Err(ClientError::AlreadyExists { id, status: Status::Running })
+    }
+
+    /// Whether the worker of this client could run what is to be started.
+    fn check_registered(&self, name: &str, version: &str) -> Result<(), ClientError> {
+        match &self.registry {
+            Some(registry) if registry.orchestration(name, version).is_none() => {
+                let (name, version) = (name.to_owned(), version.to_owned());
+                Err(ClientError::NotRegistered { name, version })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Terminates an instance that is to be replaced, and waits for its end.
+    async fn end(&self, id: &str) -> Result<(), ClientError> {
+        let handle: Handle<Value> = self.orchestration(id);
+        let ended = match handle.terminate("another instance is started under its id").await {
+            Ok(()) => handle.wait(Status::is_terminal).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match ended {
+            // It ended by itself, or somebody purged it.
+            Err(ClientError::Ended { .. } | ClientError::NotFound { .. }) => Ok(()),
+            ended => ended,
         }
     }
 }
@@ -71,30 +134,47 @@ impl Client {
 pub struct StartByName {
     client: Client,
     name: String,
-    version: String,
-    id: Option<String>,
     arguments: Value,
+    options: StartOptions,
 }
 
 impl StartByName {
     pub(super) fn new(client: Client, name: String, arguments: Value) -> Self {
-        Self { client, name, version: String::new(), id: None, arguments }
+        Self { client, name, arguments, options: StartOptions::default() }
     }
 
     /// Gives the new instance this id instead of a generated one.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
-        self.id = Some(id.into());
+        self.options.instance_id = Some(id.into());
         self
     }
 
     /// Starts this version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.version = version.into();
+        self.options.version = Some(version.into());
+        self
+    }
+
+    /// Labels the new instance; see [`Call::tag`](crate::Call::tag).
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Runs its first turn at this time; see [`Call::start_at`](crate::Call::start_at).
+    pub fn start_at(mut self, time: Timestamp) -> Self {
+        self.options.start_at = Some(time);
+        self
+    }
+
+    /// What happens if the id is taken. Default: [`IdReuse::ReplaceEnded`].
+    pub fn id_reuse(mut self, policy: IdReuse) -> Self {
+        self.options.id_reuse = policy;
         self
     }
 
     async fn send(self) -> Result<Handle<Value>, ClientError> {
-        let Self { client, name, version, id, arguments } = self;
+        let Self { client, name, arguments, options } = self;
         let arguments = match arguments {
             // No arguments are saved as `null`.
             Value::Array(none) if none.is_empty() => Value::Null,
@@ -105,8 +185,9 @@ impl StartByName {
         let input = Json::from_text(arguments.to_string());
         crate::task::check_size(&input)
             .map_err(|failure| ClientError::invalid_arguments(&name, &failure))?;
-        let id = client.start_instance(&name, &version, id, input).await?;
-        Ok(Handle::new(client, id))
+        let start = Start { name: &name, version: "", input, options, only: None };
+        let started = client.start_instance(start).await?;
+        Ok(Handle::started(client, started))
     }
 }
 

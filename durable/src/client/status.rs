@@ -1,6 +1,6 @@
 //! An instance as clients see it.
 
-use durable_store::{InstanceKind, InstanceRecord, Status, Timestamp};
+use durable_store::{InstanceKind, InstanceRecord, Status, Tags, Timestamp};
 
 use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
@@ -35,8 +35,12 @@ pub struct InstanceStatus {
     pub output: Option<Json>,
     /// Why it failed or was terminated, if it did.
     pub failure: Option<TaskError>,
+    /// Its labels.
+    pub tags: Tags,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When its first turn was to run, if not at once.
+    pub starts_at: Option<Timestamp>,
     /// When its row last changed.
     pub updated_at: Timestamp,
     /// When it ended, if it did.
@@ -61,7 +65,9 @@ impl InstanceStatus {
             parent: record.parent,
             status: record.status,
             blocked: record.blocked,
+            tags: record.tags,
             created_at: record.created_at,
+            starts_at: record.starts_at,
             updated_at: record.updated_at,
             finished_at: record.finished_at,
         }

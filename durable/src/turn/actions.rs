@@ -1,6 +1,6 @@
 //! What a turn wants done, as data: nothing of it happens before the commit is durable.
 
-use durable_store::Timestamp;
+use durable_store::{Tags, Timestamp};
 
 use crate::error::Outcome;
 use crate::history::Event;
@@ -33,6 +33,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Body,
     /// The instance that it creates, if it is a start.
     pub(crate) creates: Option<NewChild>,
+    /// Whether it sets a receiver going again that has failed.
+    pub(crate) reopens: bool,
 }
 
 /// An orchestration to be created.
@@ -46,6 +48,12 @@ pub(crate) struct NewChild {
     pub(crate) input: Json,
     /// The id of the orchestration that waits for it, if one does.
     pub(crate) parent: Option<String>,
+    /// Its labels.
+    pub(crate) tags: Tags,
+    /// When its first turn is to run, if not at once.
+    pub(crate) starts_at: Option<Timestamp>,
+    /// Whether an instance with its id that has ended makes room.
+    pub(crate) replaces: bool,
 }
 
 /// An answer for a client.
@@ -66,6 +74,8 @@ pub(crate) struct Actions {
     pub(crate) cancel: Vec<TaskId>,
     pub(crate) schedule: Vec<(TaskId, Timestamp)>,
     pub(crate) unschedule: Vec<TaskId>,
+    /// The scheduled start of the instance, which is not to come any more.
+    pub(crate) unschedule_start: Option<String>,
     pub(crate) send: Vec<Outgoing>,
     pub(crate) answers: Vec<Answer>,
     /// `None` is unchanged, `Some(None)` is cleared, as in a change that is stored.

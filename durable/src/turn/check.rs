@@ -12,6 +12,9 @@ use super::TurnOutput;
 pub(super) struct Snapshot {
     pub(super) status: Status,
     pub(super) state: Option<Payload>,
+    pub(super) output: Option<Payload>,
+    /// Whether the first message comes later than others may.
+    pub(super) scheduled: bool,
     pub(super) rows: BTreeMap<SideKey, Payload>,
 }
 
@@ -20,6 +23,8 @@ impl Snapshot {
         Self {
             status: stored.record.status,
             state: stored.record.state.clone(),
+            output: stored.record.output.clone(),
+            scheduled: stored.record.starts_at.is_some(),
             rows: stored.side.iter().cloned().collect(),
         }
     }
@@ -29,6 +34,9 @@ impl Snapshot {
         self.status = change.status;
         if change.state.is_some() {
             self.state.clone_from(&change.state);
+        }
+        if change.output.is_some() {
+            self.output.clone_from(&change.output);
         }
         self.rows.extend(change.put_side.iter().cloned());
         for key in &change.delete_side {

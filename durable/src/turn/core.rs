@@ -11,6 +11,7 @@ use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
 use crate::message::{Body, ReplyTo, TaskId};
+use crate::start::{IdReuse, StartOptions};
 
 /// Most actions (calls, timers, messages) that one turn may emit. The original's limit.
 pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
@@ -66,6 +67,10 @@ pub(crate) enum TaskKind {
     Operation {
         entity: String,
         name: String,
+        /// The same entity, to call it again.
+        to: EntityAddress,
+        /// The arguments, until there is a result.
+        args: Json,
     },
 }
 
@@ -77,9 +82,9 @@ pub(crate) struct BufferedEvent {
 }
 
 /// A point in a turn to which the actions of the program can be taken back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mark {
-    next_task: i64,
+    pub(super) next_task: i64,
     send: usize,
     history: usize,
     #[allow(clippy::option_option)] // As in the actions.
@@ -170,43 +175,61 @@ impl Core {
     /// Starts a sub-orchestration whose result is awaited.
     pub(crate) fn begin_child(
         &mut self,
-        id: Option<String>,
+        mut options: StartOptions,
         name: &str,
         version: &str,
         input: Json,
     ) -> TaskId {
         let task = TaskId(self.next_task);
-        let id = id.unwrap_or_else(|| derived_id(&self.identity.id, task));
+        let given = options.instance_id.take();
+        let replaces = given.is_some() && options.id_reuse == IdReuse::ReplaceEnded;
+        let id = given.unwrap_or_else(|| derived_id(&self.identity, task));
         let task = self.add_task(TaskKind::Child { id: id.clone() }, None);
         self.actions.history.push(Event::ChildStarted {
             task,
             id: id.clone(),
             name: name.to_owned(),
         });
-        let reply = ReplyTo::Task { instance: self.identity.id.clone(), task };
-        let child = NewChild {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            input,
-            parent: Some(self.identity.id.clone()),
-        };
-        self.send_start(id, child, Some(reply));
+        let reply = self.reply_to(task);
+        let parent = Some(self.identity.id.clone());
+        let child = self.new_child(options, name, version, input);
+        self.send_start(id, NewChild { parent, replaces, ..child }, Some(reply));
         task
     }
 
     /// Starts an orchestration that nobody here waits for.
     pub(crate) fn start_detached(
         &mut self,
-        id: Option<String>,
+        mut options: StartOptions,
         name: &str,
         version: &str,
         input: Json,
     ) -> String {
-        let id = id.unwrap_or_else(|| self.new_uuid().to_string());
-        let child =
-            NewChild { name: name.to_owned(), version: version.to_owned(), input, parent: None };
-        self.send_start(id.clone(), child, None);
+        let given = options.instance_id.take();
+        let replaces = given.is_some() && options.id_reuse == IdReuse::ReplaceEnded;
+        let id = given.unwrap_or_else(|| self.new_uuid().to_string());
+        let child = self.new_child(options, name, version, input);
+        self.send_start(id.clone(), NewChild { replaces, ..child }, None);
         id
+    }
+
+    fn new_child(&self, options: StartOptions, name: &str, version: &str, input: Json) -> NewChild {
+        let StartOptions { version: given, tags, start_at, .. } = options;
+        NewChild {
+            name: name.to_owned(),
+            version: given.unwrap_or_else(|| version.to_owned()),
+            input,
+            parent: None,
+            tags,
+            starts_at: start_at.filter(|time| *time > self.now),
+            replaces: false,
+        }
+    }
+
+    /// Where the outcome of a task is to be sent.
+    pub(super) fn reply_to(&self, task: TaskId) -> ReplyTo {
+        let Identity { id, no, .. } = &self.identity;
+        ReplyTo::Task { instance: id.clone(), number: no.0, task }
     }
 
     fn send_start(&mut self, id: String, child: NewChild, reply: Option<ReplyTo>) {
@@ -215,19 +238,27 @@ impl Core {
         self.actions.send.push(Outgoing {
             id: request,
             target: id,
-            due: None,
+            due: child.starts_at,
             body,
             creates: Some(child),
+            reopens: false,
         });
     }
 
     /// Calls an operation of an entity.
     pub(crate) fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
         let entity = to.instance_id();
-        let task = self
-            .add_task(TaskKind::Operation { entity: entity.clone(), name: name.to_owned() }, None);
+        let task = self.add_task(
+            TaskKind::Operation {
+                entity: entity.clone(),
+                name: name.to_owned(),
+                to: to.clone(),
+                args: args.clone(),
+            },
+            None,
+        );
         self.actions.history.push(Event::OperationCalled { task, entity, name: name.to_owned() });
-        let reply = ReplyTo::Task { instance: self.identity.id.clone(), task };
+        let reply = self.reply_to(task);
         self.send_operation(to, name, args, Some(reply));
         task
     }
@@ -240,7 +271,7 @@ impl Core {
         self.send_operation(to, name, args, None);
     }
 
-    fn send_operation(
+    pub(super) fn send_operation(
         &mut self,
         to: &EntityAddress,
         name: &str,
@@ -265,9 +296,10 @@ impl Core {
         self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
     }
 
-    fn send(&mut self, target: String, body: Body) {
+    pub(super) fn send(&mut self, target: String, body: Body) {
         let id = self.next_message_id();
-        self.actions.send.push(Outgoing { id, target, due: None, body, creates: None });
+        let (due, creates, reopens) = (None, None, matches!(body, Body::Rewind { .. }));
+        self.actions.send.push(Outgoing { id, target, due, body, creates, reopens });
     }
 
     /// Unique in the hub, and the same whenever the turn runs again.
@@ -279,8 +311,8 @@ impl Core {
     /// Sends a result to whoever wants it.
     pub(crate) fn reply(&mut self, to: ReplyTo, outcome: Outcome) {
         match to {
-            ReplyTo::Task { instance, task } => {
-                self.send(instance, Body::Done { task, outcome });
+            ReplyTo::Task { instance, number, task } => {
+                self.send(instance, Body::Done { number, task, outcome });
             }
             ReplyTo::Client { process, request } => {
                 self.actions.answers.push(Answer { process, request, outcome });
@@ -395,7 +427,11 @@ impl Core {
             return false;
         }
         if let Some(entry) = self.tasks.get_mut(task.0) {
-            if let TaskKind::Activity { input, .. } = &mut entry.kind {
+            if let (
+                TaskKind::Activity { input, .. } | TaskKind::Operation { args: input, .. },
+                Ok(_),
+            ) = (&mut entry.kind, &outcome)
+            {
                 *input = Json::null();
             }
             entry.outcome = Some(outcome);
@@ -543,10 +579,12 @@ impl Core {
     }
 }
 
-/// The id of a sub-orchestration that was not given one: the parent's id and the task's number,
-/// as the portable SDKs of the original derive it.
-fn derived_id(parent: &str, task: TaskId) -> String {
-    let id = format!("{parent}:{:04x}", task.0);
+/// The id of a sub-orchestration that was not given one: the parent's id, the counter of its number,
+/// and the task's number. The portable SDKs of the original do without the counter; it keeps the
+/// children apart of instances that have the same id one after the other.
+fn derived_id(parent: &Identity, task: TaskId) -> String {
+    let counter = parent.no.0 & ((1 << InstanceNo::COUNTER_BITS) - 1);
+    let id = format!("{}:{counter:x}:{:04x}", parent.id, task.0);
     if id.len() <= durable_store::limits::MAX_INSTANCE_ID_BYTES {
         return id;
     }

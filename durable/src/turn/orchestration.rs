@@ -1,6 +1,8 @@
 //! One turn of an orchestration: deliver each message, and run the program whenever what it waits
 //! for is there.
 
+mod manage;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use serde_json::value::RawValue;
 
 use super::check::{self, Snapshot};
 use super::core::{BufferedEvent, Core, Mark, Task};
+use super::kept::Kept;
+use super::managing::Undo;
 use super::shelf::Shelf;
 use super::watch::Watch;
 use super::{
@@ -31,15 +35,55 @@ pub(crate) struct OrchestrationInstance {
     program: Arc<dyn Program>,
     input: Payload,
     status: Status,
-    /// `None` before the first turn and after the end.
+    /// The result or failure that is stored.
+    output: Option<Payload>,
+    /// `None` before the start and after the end.
     machine: Option<Box<dyn Machine>>,
     watch: Watch,
+    /// The variables as they were saved last, if nothing of the program ran since.
+    locals: Option<String>,
+    /// Where the program stood before it failed.
+    kept: Option<Kept>,
+    start: Start,
+    /// It is to go on from where it failed, but this build of the program cannot: why, once that
+    /// was tried.
+    rewinding: Option<String>,
     /// Whether the turn's number is only in its side row.
     turn_in_row: bool,
     /// Whether the program ran in the last turn.
     stepped: bool,
     /// What was saved last, if every turn is to be checked against a second run.
     saved: Option<Snapshot>,
+}
+
+/// How far the start of an orchestration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Start {
+    /// The first message has not come, which nothing can come before.
+    First,
+    /// The first message comes at its time, and others may come before.
+    Scheduled,
+    /// It came while the instance was suspended.
+    Due,
+    /// The program has begun.
+    Over,
+}
+
+impl Start {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+    fn is_over(&self) -> bool {
+        *self == Self::Over
+    }
+
+    /// Before anything came.
+    fn before(scheduled: bool) -> Self {
+        if scheduled { Self::Scheduled } else { Self::First }
+    }
+
+    fn over() -> Self {
+        Self::Over
+    }
 }
 
 /// What an orchestration saves.
@@ -57,6 +101,14 @@ struct Saved<'a> {
     events: BTreeMap<i64, &'a BufferedEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a ReplyTo>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    idle: bool,
+    #[serde(skip_serializing_if = "Start::is_over")]
+    start: Start,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<&'a Kept>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rewinding: Option<&'a str>,
     now: Timestamp,
     turn: i64,
     next_task: i64,
@@ -80,6 +132,15 @@ struct Loaded<'a> {
     events: BTreeMap<i64, BufferedEvent>,
     #[serde(default)]
     reply: Option<ReplyTo>,
+    /// No program is under way: it has not begun, or it is over.
+    #[serde(default)]
+    idle: bool,
+    #[serde(default = "Start::over")]
+    start: Start,
+    #[serde(default)]
+    kept: Option<Kept>,
+    #[serde(default)]
+    rewinding: Option<String>,
     now: Timestamp,
     turn: i64,
     next_task: i64,
@@ -108,8 +169,13 @@ impl OrchestrationInstance {
             program: Arc::clone(program),
             input: Arc::clone(&record.input),
             status: record.status,
+            output: record.output.clone(),
             machine: None,
             watch: Watch::Nothing,
+            locals: None,
+            kept: None,
+            start: Start::before(record.starts_at.is_some()),
+            rewinding: None,
             turn_in_row: false,
             stepped: false,
             saved: registry.checks_determinism().then(|| Snapshot::of(stored)),
@@ -140,8 +206,13 @@ impl OrchestrationInstance {
             program: Arc::clone(&self.program),
             input: Arc::clone(&self.input),
             status: snapshot.status,
+            output: snapshot.output.clone(),
             machine: None,
             watch: Watch::Nothing,
+            locals: None,
+            kept: None,
+            start: Start::before(snapshot.scheduled),
+            rewinding: None,
             turn_in_row: false,
             stepped: false,
             saved: None,
@@ -181,12 +252,16 @@ impl OrchestrationInstance {
         core.sent = loaded.sent;
         core.drawn = loaded.drawn;
         core.reply = loaded.reply;
+        self.start = loaded.start;
+        self.kept = loaded.kept;
+        self.rewinding = loaded.rewinding;
         core.tasks = Shelf::restore(loaded.tasks, task_rows);
         core.events = Shelf::restore(loaded.events, event_rows);
         core.running_activities =
             core.tasks.iter().filter(|(_, t)| t.is_running_activity()).count();
         self.restore_numbers(rows)?;
-        if !self.status.is_terminal() {
+        // What failed may be marked as running already, before it is told to go on.
+        if !self.status.is_terminal() && !loaded.idle {
             let Loaded { state, awaiting, branches, locals, .. } = loaded;
             let position = SavedPosition { state, awaiting, branches };
             let saved = SavedMachine { position, locals };
@@ -195,6 +270,7 @@ impl OrchestrationInstance {
                 .map_err(|panic| Blocked::Malformed(Failure::of_panic(&*panic).message))??;
             self.watch = Watch::of(&*machine, &self.core);
             self.machine = Some(machine);
+            self.locals = Some(locals.get().to_owned());
         }
         Ok(())
     }
@@ -250,6 +326,9 @@ impl OrchestrationInstance {
         self.core.now = self.core.now.max(now);
         self.core.turn += 1;
         let mut changes = Changes::default();
+        if self.rewinding.is_some() && self.status == Status::Running {
+            self.go_back("it was rewound", &mut changes);
+        }
         for message in inbound {
             self.deliver(message, &mut changes);
         }
@@ -257,9 +336,14 @@ impl OrchestrationInstance {
     }
 
     fn deliver(&mut self, message: Inbound, changes: &mut Changes) {
+        if self.start == Start::First && is_for_who_runs(&message) {
+            // The first message of an instance comes before all others: this one was sent to the
+            // one that had the id before.
+            return;
+        }
         match message {
-            Inbound::ActivityEnded { task, attempt, outcome } => {
-                if self.core.is_current_attempt(task, attempt) {
+            Inbound::ActivityEnded { number, task, attempt, outcome } => {
+                if self.is_for_this(number.0) && self.core.is_current_attempt(task, attempt) {
                     self.complete(task, outcome, changes);
                 }
             }
@@ -271,27 +355,45 @@ impl OrchestrationInstance {
             Inbound::Message(Body::Start { request, reply }) => {
                 self.start(&request, reply, changes);
             }
-            Inbound::Message(Body::Done { task, outcome }) => self.complete(task, outcome, changes),
-            Inbound::Message(Body::Timer { task }) => {
-                self.complete(task, Ok(Json::null()), changes);
+            Inbound::Message(Body::Done { number, task, outcome }) => {
+                if self.is_for_this(number) {
+                    self.complete(task, outcome, changes);
+                }
+            }
+            Inbound::Message(Body::Timer { number, task }) => {
+                if self.is_for_this(number) {
+                    self.complete(task, Ok(Json::null()), changes);
+                }
             }
             Inbound::Message(Body::Event { name, value }) => {
-                if self.status.is_terminal() {
+                // What failed keeps what comes for it until it is rewound.
+                if self.status.is_terminal() && self.kept.is_none() {
                     return;
                 }
                 if let Some(task) = self.core.receive_event(name, value) {
                     self.arrived(task, false, changes);
                 }
             }
-            Inbound::Message(Body::Terminate { reason }) => {
-                if !self.status.is_terminal() {
-                    self.terminate(reason, changes);
+            Inbound::Message(Body::Terminate { reason, recursive, parent }) => {
+                let is_meant = parent.is_none() || parent == self.core.identity.parent;
+                if is_meant && !self.status.is_terminal() {
+                    self.terminate(reason, recursive, changes);
                 }
+            }
+            Inbound::Message(Body::Suspend { reason }) => self.suspend(reason),
+            Inbound::Message(Body::Resume { reason }) => self.resume(reason, changes),
+            Inbound::Message(Body::Rewind { reason, reply }) => {
+                self.rewind(&reason, reply, changes);
             }
             Inbound::Message(Body::Operation { name, reply, .. }) => {
                 self.refuse_operation(&name, reply);
             }
         }
+    }
+
+    /// Whether a message is for this instance, and not for one that had the id before.
+    fn is_for_this(&self, number: i64) -> bool {
+        self.core.identity.no.0 == number
     }
 
     fn complete(&mut self, task: TaskId, outcome: Outcome, changes: &mut Changes) {
@@ -303,7 +405,8 @@ impl OrchestrationInstance {
 
     /// An outcome is there: if it is what the program waits for, it goes on.
     fn arrived(&mut self, task: TaskId, failed: bool, changes: &mut Changes) {
-        if self.watch.is_over(task, failed, &self.core) {
+        // Who is suspended looks at all that arrived when it is resumed.
+        if self.status != Status::Suspended && self.watch.is_over(task, failed, &self.core) {
             self.step(changes);
         }
     }
@@ -319,10 +422,21 @@ impl OrchestrationInstance {
             }
             return;
         }
-        if self.status != Status::Pending || self.machine.is_some() {
+        if self.start.is_over() || self.status.is_terminal() {
             return;
         }
         self.core.reply = reply;
+        if self.status == Status::Suspended {
+            self.start = Start::Due;
+            changes.rewrite = true;
+            return;
+        }
+        self.begin(changes);
+    }
+
+    /// Begins the program.
+    fn begin(&mut self, changes: &mut Changes) {
+        self.start = Start::Over;
         self.status = Status::Running;
         let input = Json::from_text(Arc::clone(&self.input));
         self.core.actions.history.push(Event::Started { input: input.clone() });
@@ -344,7 +458,8 @@ impl OrchestrationInstance {
     fn step(&mut self, changes: &mut Changes) {
         let Some(mut machine) = self.machine.take() else { return };
         changes.stepped = true;
-        changes.mark = Some(self.core.mark());
+        let (kept, mark) = (self.keep(&mut *machine, changes), self.core.mark());
+        self.core.begin_undo();
         // The core is moved where the program's calls find it, and moved back whatever happens.
         let identity = self.core.identity.clone();
         let core = std::mem::replace(&mut self.core, Core::new(identity));
@@ -353,6 +468,7 @@ impl OrchestrationInstance {
             (machine, result)
         });
         self.core = core;
+        changes.last_step = Some(LastStep { mark, kept, undo: self.core.end_undo() });
         let (machine, result) = result;
         match result {
             Err(panic) => {
@@ -378,8 +494,8 @@ impl OrchestrationInstance {
 
     /// Ends without giving effect to what the program did in its last step.
     fn fail(&mut self, kind: TaskErrorKind, failure: Failure, changes: &mut Changes) {
-        if let Some(mark) = changes.mark.take() {
-            self.core.roll_back(mark);
+        if let Some(step) = &changes.last_step {
+            self.core.roll_back(step.mark.clone());
         }
         self.end(Err(TaskFailure::new(kind, failure)), changes);
     }
@@ -390,22 +506,24 @@ impl OrchestrationInstance {
             Ok(output) => Event::Completed { output: output.clone() },
             Err(e) => Event::Failed { failure: e.failure.clone() },
         });
+        if result.is_err() {
+            self.keep_what_failed(changes.last_step.take());
+        }
         self.close(result, changes);
-    }
-
-    fn terminate(&mut self, reason: String, changes: &mut Changes) {
-        self.status = Status::Terminated;
-        self.core.actions.history.push(Event::Terminated { reason: reason.clone() });
-        self.core.cancel_activities();
-        let failure = Failure::new("Terminated", reason);
-        self.close(Err(TaskFailure::new(TaskErrorKind::Terminated, failure)), changes);
     }
 
     fn close(&mut self, result: Outcome, changes: &mut Changes) {
         drop_quietly(self.machine.take());
-        self.watch = Watch::Nothing;
-        self.core.abandon_all();
-        if let Some(reply) = self.core.reply.take() {
+        (self.locals, self.watch, self.rewinding) = (None, Watch::Nothing, None);
+        let reply = if self.kept.is_some() {
+            self.core.stop_timers();
+            // Whoever waits is told again when it has been rewound.
+            self.core.reply.clone()
+        } else {
+            self.core.abandon_all();
+            self.core.reply.take()
+        };
+        if let Some(reply) = reply {
             self.core.reply(reply, result.clone());
         }
         changes.stepped = true;
@@ -425,13 +543,21 @@ impl OrchestrationInstance {
     fn finish_turn(&mut self, mut changes: Changes) -> TurnOutput {
         self.stepped = changes.stepped;
         if let Err(failure) = self.try_encode(&mut changes) {
-            // A variable that cannot be saved ends the instance; the second try has no variables.
+            // A variable that cannot be saved ends the instance; the second try has those of the
+            // step before, and the third has none.
             self.fail(TaskErrorKind::Payload, failure, &mut changes);
-            let _ = self.try_encode(&mut changes);
+            if self.try_encode(&mut changes).is_err() {
+                self.kept = None;
+                self.core.abandon_all();
+                let _ = self.try_encode(&mut changes);
+            }
         }
         let state_name = self.state_name();
-        let busy = self.core.running_activities > 0;
+        // Who takes the partition over is to try again what this build cannot go on with.
+        let busy = self.core.running_activities > 0 || self.rewinding.is_some();
         let mut out = output(&mut self.core, self.status, state_name, busy);
+        out.change.blocked.clone_from(&self.rewinding);
+        out.change.finished_at = changes.failed_again;
         out.change.state = changes.state;
         out.change.put_side = changes.put_side;
         out.change.delete_side = changes.delete_side;
@@ -441,6 +567,7 @@ impl OrchestrationInstance {
                 Ok(json) => json.text(),
                 Err(failure) => super::payload(serde_json::to_string(&failure).unwrap_or_default()),
             });
+            self.output.clone_from(&out.change.output);
         }
         out
     }
@@ -451,6 +578,7 @@ impl OrchestrationInstance {
             (None, Status::Completed) => "Completed",
             (None, Status::Failed) => "Failed",
             (None, Status::Terminated) => "Terminated",
+            (None, _) if self.kept.is_some() => "Failed",
             (None, _) => "Start",
         }
     }
@@ -458,9 +586,10 @@ impl OrchestrationInstance {
     /// Encodes the state if it changed, and the side rows that did.
     fn try_encode(&mut self, changes: &mut Changes) -> Result<(), Failure> {
         let rewrite = changes.stepped
+            || changes.rewrite
             || self.core.tasks.inline_changed()
             || self.core.events.inline_changed();
-        if rewrite && (self.machine.is_some() || self.status.is_terminal()) {
+        if rewrite {
             changes.state = Some(self.encode()?);
             if std::mem::take(&mut self.turn_in_row) {
                 changes.delete_side.push(TURN_KEY);
@@ -480,12 +609,13 @@ impl OrchestrationInstance {
     }
 
     fn encode(&mut self) -> Result<Payload, Failure> {
-        let locals = match &mut self.machine {
+        let locals = match (&mut self.machine, self.locals.take()) {
+            (Some(_), Some(locals)) => locals,
             // The variables are saved by code of the user's.
-            Some(machine) => catch_unwind(AssertUnwindSafe(|| machine.save()))
+            (Some(machine), None) => catch_unwind(AssertUnwindSafe(|| machine.save()))
                 .map_err(|panic| Failure::of_panic(&*panic))?
                 .map_err(Failure::of)?,
-            None => "{}".to_owned(),
+            (None, _) => "{}".to_owned(),
         };
         let core = &self.core;
         let saved = Saved {
@@ -496,6 +626,10 @@ impl OrchestrationInstance {
             tasks: core.tasks.inline_items(),
             events: core.events.inline_items(),
             reply: core.reply.as_ref(),
+            idle: self.machine.is_none(),
+            start: self.start,
+            kept: self.kept.as_ref(),
+            rewinding: self.rewinding.as_deref(),
             now: core.now,
             turn: core.turn,
             next_task: core.next_task,
@@ -504,6 +638,7 @@ impl OrchestrationInstance {
             drawn: core.drawn,
         };
         let text = serde_json::to_string(&saved).map_err(Failure::of)?;
+        self.locals = self.machine.is_some().then_some(locals);
         let limit = durable_store::limits::MAX_PAYLOAD_BYTES;
         if text.len() > limit {
             let message = format!(
@@ -523,12 +658,38 @@ impl Drop for OrchestrationInstance {
     }
 }
 
+/// What is needed to go back before a step of the program.
+struct LastStep {
+    mark: Mark,
+    kept: Option<Kept>,
+    undo: Undo,
+}
+
+/// Whether a message means the orchestration that runs under the id when it is sent.
+fn is_for_who_runs(message: &Inbound) -> bool {
+    matches!(
+        message,
+        Inbound::Message(
+            Body::Event { .. }
+                | Body::Terminate { .. }
+                | Body::Suspend { .. }
+                | Body::Resume { .. }
+                | Body::Rewind { reply: None, .. }
+        )
+    )
+}
+
 /// What a turn has to store.
 #[derive(Default)]
 struct Changes {
     stepped: bool,
-    /// Where the last step of the program began.
-    mark: Option<Mark>,
+    /// The state has to be written although the program did not run.
+    rewrite: bool,
+    last_step: Option<LastStep>,
+    /// Bytes of variables that were saved to come back to.
+    kept_bytes: usize,
+    /// When it failed once more without having run.
+    failed_again: Option<Timestamp>,
     ended: Option<Outcome>,
     state: Option<Payload>,
     put_side: Vec<(i64, Payload)>,

@@ -18,7 +18,12 @@ pub(crate) struct Shelf<T> {
     inline_changed: bool,
     changed_rows: BTreeSet<i64>,
     deleted_rows: Vec<i64>,
+    /// What was under each number that was touched since the journal was begun.
+    journal: Option<Journal<T>>,
 }
+
+/// What items were before they were touched, by number; `None` is that there was none.
+pub(crate) type Journal<T> = BTreeMap<i64, Option<T>>;
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -43,13 +48,33 @@ impl<T> Default for Shelf<T> {
             inline_changed: false,
             changed_rows: BTreeSet::new(),
             deleted_rows: Vec::new(),
+            journal: None,
         }
     }
 }
 
-impl<T> Shelf<T> {
+impl<T: Clone> Shelf<T> {
+    /// Begins to note what is touched.
+    pub(crate) fn begin_journal(&mut self) {
+        self.journal = Some(Journal::new());
+    }
+
+    /// What was touched since the journal was begun, as it was before.
+    pub(crate) fn end_journal(&mut self) -> Journal<T> {
+        self.journal.take().unwrap_or_default()
+    }
+
+    fn note(&mut self, number: i64) {
+        if let Some(journal) = &mut self.journal {
+            let slots = &self.slots;
+            let item = || slots.get(&number).map(|slot| slot.item.clone());
+            journal.entry(number).or_insert_with(item);
+        }
+    }
+
     /// Adds an item under a number that is not in use.
     pub(crate) fn insert(&mut self, number: i64, item: T) {
+        self.note(number);
         let place = if self.inline < INLINE_ITEMS {
             self.inline += 1;
             self.inline_changed = true;
@@ -68,6 +93,7 @@ impl<T> Shelf<T> {
 
     /// The item, to be changed.
     pub(crate) fn get_mut(&mut self, number: i64) -> Option<&mut T> {
+        self.note(number);
         let slot = self.slots.get_mut(&number)?;
         if slot.place == Place::Inline {
             self.inline_changed = true;
@@ -78,6 +104,7 @@ impl<T> Shelf<T> {
     }
 
     pub(crate) fn remove(&mut self, number: i64) -> Option<T> {
+        self.note(number);
         let slot = self.slots.remove(&number)?;
         self.changed_rows.remove(&number);
         match slot.place {
@@ -101,7 +128,7 @@ impl<T> Shelf<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Shelf<T> {
+impl<T: Clone + Serialize + DeserializeOwned> Shelf<T> {
     /// The items that belong into the saved state.
     pub(crate) fn inline_items(&self) -> BTreeMap<i64, &T> {
         self.slots
@@ -148,7 +175,7 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
 mod tests {
     use super::*;
 
-    fn flush(shelf: &mut Shelf<u32>) -> (Vec<i64>, Vec<i64>) {
+    fn flush(shelf: &mut Shelf<i64>) -> (Vec<i64>, Vec<i64>) {
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
         shelf.flush(|number| number, &mut puts, &mut deletes).unwrap();
         (puts.into_iter().map(|(key, _)| key).collect(), deletes)
@@ -171,6 +198,24 @@ mod tests {
         shelf.remove(0);
         assert!(shelf.inline_changed());
         assert_eq!(flush(&mut shelf), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_journal_says_what_was_before() {
+        let mut shelf = Shelf::default();
+        for number in 0..3 {
+            shelf.insert(number, number);
+        }
+        shelf.begin_journal();
+        *shelf.get_mut(0).unwrap() = 7;
+        *shelf.get_mut(0).unwrap() = 8;
+        shelf.remove(1);
+        shelf.insert(1, 9);
+        shelf.insert(5, 5);
+        let journal = shelf.end_journal();
+        assert_eq!(journal, Journal::from([(0, Some(0)), (1, Some(1)), (5, None)]));
+        shelf.remove(2);
+        assert!(shelf.end_journal().is_empty());
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Change {
         rest.output = next.output.or(rest.output.take());
         rest.updated_at = next.updated_at;
         rest.history.append(&mut next.history);
+        rest.forget_history_before = rest.forget_history_before.max(next.forget_history_before);
     }
 
     /// The change without its side rows.
@@ -90,6 +91,7 @@ mod tests {
             delete_side: Vec::new(),
             clear_side: false,
             history: vec![(at, format!("turn {at}").into())],
+            forget_history_before: None,
         }
     }
 

@@ -97,7 +97,16 @@ impl Part {
         sender: &Sender<'_>,
     ) {
         self.before.get_or_insert(before);
-        let TurnOutput { change, schedule, unschedule, send, start, cancel, answers } = output;
+        let TurnOutput {
+            change,
+            schedule,
+            unschedule,
+            unschedule_start,
+            send,
+            start,
+            cancel,
+            answers,
+        } = output;
         let no = change.no;
         let now = change.updated_at;
         self.turns += 1;
@@ -109,12 +118,13 @@ impl Part {
                 partition: no.partition(),
                 target: id.to_string(),
                 due_at: Some(due),
-                body: Body::Timer { task }.to_payload(),
+                body: Body::Timer { number: no.0, task }.to_payload(),
             });
         }
         for task in unschedule {
             self.remove_timer(timer_id(no, task));
         }
+        self.unschedule.extend(unschedule_start.map(Arc::from));
         for outgoing in send {
             let envelope = sender.envelope(outgoing, now);
             self.bytes += envelope.message.body.len();
@@ -171,21 +181,31 @@ pub(super) struct Sender<'a> {
 const NO_NUMBER: i64 = 0;
 
 impl Sender<'_> {
-    fn envelope(&self, outgoing: Outgoing, now: Timestamp) -> Envelope {
+    pub(super) fn envelope(&self, outgoing: Outgoing, now: Timestamp) -> Envelope {
         let partition = partition_of(&outgoing.target, self.partitions);
         let condition = match outgoing.creates {
+            None if outgoing.reopens => Condition::Reopens,
             None => Condition::None,
-            Some(child) => Condition::Creates(Box::new(NewInstance {
-                no: InstanceNo::new(partition, NO_NUMBER),
-                id: outgoing.target.clone(),
-                kind: InstanceKind::Orchestration,
-                name: child.name,
-                version: child.version,
-                parent: child.parent,
-                request: outgoing.id.clone(),
-                created_at: now,
-                input: child.input.text(),
-            })),
+            Some(child) => {
+                let new = Box::new(NewInstance {
+                    no: InstanceNo::new(partition, NO_NUMBER),
+                    id: outgoing.target.clone(),
+                    kind: InstanceKind::Orchestration,
+                    name: child.name,
+                    version: child.version,
+                    parent: child.parent,
+                    request: outgoing.id.clone(),
+                    created_at: now,
+                    starts_at: child.starts_at,
+                    tags: child.tags,
+                    input: child.input.text(),
+                });
+                if child.replaces {
+                    Condition::Replaces { new, only: None }
+                } else {
+                    Condition::Creates(new)
+                }
+            }
         };
         Envelope {
             message: Message {
@@ -260,9 +280,9 @@ impl Pending {
         (known.is_none(), result)
     }
 
-    /// Uses up a message that nobody takes.
-    pub(super) fn drop_message(&mut self, origin: Origin) {
-        let mut part = Part::default();
+    /// Uses up a message that nobody takes, with what is said to its sender.
+    pub(super) fn drop_message(&mut self, origin: Origin, answer: Option<Envelope>) {
+        let mut part = Part { send: answer.into_iter().collect(), ..Part::default() };
         part.consume(origin);
         self.parts.push(part);
     }
@@ -315,10 +335,7 @@ impl Committer {
         let mut children: Vec<&mut NewInstance> = parts
             .iter_mut()
             .flat_map(|part| &mut part.send)
-            .filter_map(|envelope| match &mut envelope.condition {
-                Condition::Creates(new) => Some(&mut **new),
-                Condition::None | Condition::Running => None,
-            })
+            .filter_map(|envelope| envelope.condition.created_mut())
             .filter(|new| new.no == InstanceNo::new(new.no.partition(), NO_NUMBER))
             .collect();
         if children.is_empty() {
@@ -395,5 +412,6 @@ pub(super) fn blocked_change(
         delete_side: Vec::new(),
         clear_side: false,
         history: Vec::new(),
+        forget_history_before: None,
     }
 }

@@ -9,13 +9,13 @@ use durable_store::{
 };
 
 use super::activities::Ended;
-use super::committer::{Origin, blocked_change};
+use super::committer::{Origin, Sender, blocked_change};
 use super::fetch::Loaded;
 use super::partition::Partition;
 use super::slots::{Mail, Resident};
-use crate::error::Failure;
-use crate::message::{Body, entity_id};
-use crate::turn::{Inbound, Instance};
+use crate::error::{Failure, TaskErrorKind, TaskFailure};
+use crate::message::{Body, ReplyTo, entity_id};
+use crate::turn::{Inbound, Instance, Outgoing};
 
 impl Mail {
     pub(super) fn local(inbound: Inbound) -> Self {
@@ -54,7 +54,7 @@ impl Partition {
                     %error,
                     "a message cannot be read and is dropped"
                 );
-                self.pending.drop_message(origin);
+                self.pending.drop_message(origin, None);
             }
         }
     }
@@ -71,7 +71,8 @@ impl Partition {
         if self.shared.draining.is_cancelled() && outcome.is_err() {
             return;
         }
-        let inbound = Inbound::ActivityEnded { task: start.task, attempt: start.attempt, outcome };
+        let (task, attempt) = (start.task, start.attempt);
+        let inbound = Inbound::ActivityEnded { number: no, task, attempt, outcome };
         self.slots.deliver(&instance, Mail::local(inbound));
     }
 
@@ -92,14 +93,15 @@ impl Partition {
         match decode(stored, self) {
             Ok(instance) => {
                 let (no, kind, status) = (record.no, record.kind, record.status);
-                let resident = Resident { instance, no, kind, status, create: None };
+                let resident =
+                    Resident { instance, no, kind, status, create: None, had_turn: false };
                 self.slots.loaded(id, resident);
             }
             Err(reason) if record.status.is_terminal() => {
                 // It has ended: nothing that comes now can matter to it.
                 tracing::info!(instance = record.id, reason, "late messages are dropped");
                 for mail in self.slots.take_mail(id) {
-                    self.pending.drop_message(mail.origin);
+                    self.pending.drop_message(mail.origin, None);
                 }
             }
             Err(reason) => self.block(id, record, reason, None),
@@ -127,6 +129,8 @@ impl Partition {
             parent: None,
             request: request.to_string(),
             created_at: self.now(),
+            starts_at: None,
+            tags: durable_store::Tags::new(),
             input: "null".into(),
         };
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
@@ -135,7 +139,8 @@ impl Partition {
             Ok(instance) => {
                 let create = Some(Box::new(new));
                 let (kind, status) = (InstanceKind::Entity, Status::Running);
-                self.slots.loaded(id, Resident { instance, no, kind, status, create });
+                let resident = Resident { instance, no, kind, status, create, had_turn: false };
+                self.slots.loaded(id, resident);
             }
             Err(reason) => self.block(id, &stored.record, reason, Some(Box::new(new))),
         }
@@ -144,7 +149,11 @@ impl Partition {
     fn drop_mail(&mut self, id: &Arc<str>, reason: &str) {
         for mail in self.slots.take_mail(id) {
             tracing::warn!(instance = &**id, origin = ?mail.origin, reason, "message dropped");
-            self.pending.drop_message(mail.origin);
+            let answer = answer_for_missing(id, &mail);
+            let sender =
+                Sender { connection: &self.shared.connection, partitions: self.shared.partitions };
+            let answer = answer.map(|answer| sender.envelope(answer, self.now()));
+            self.pending.drop_message(mail.origin, answer);
         }
     }
 
@@ -167,6 +176,27 @@ impl Partition {
         change.create = create;
         self.pending.with_part(id, record.kind, |part| part.change(change));
     }
+}
+
+/// A parent that wants a child rewound that is gone must not wait for ever.
+fn answer_for_missing(id: &str, mail: &Mail) -> Option<Outgoing> {
+    let (Origin::Inbox(message), Inbound::Message(Body::Rewind { reply, .. })) =
+        (&mail.origin, &mail.inbound)
+    else {
+        return None;
+    };
+    let Some(ReplyTo::Task { instance, number, task }) = reply else { return None };
+    let text = format!("there is no instance `{id}` any more that could be rewound");
+    let failure = Failure::new("NotRewound", text);
+    let outcome = Err(TaskFailure::new(TaskErrorKind::Refused, failure));
+    Some(Outgoing {
+        id: format!("{message}-gone"),
+        target: instance.clone(),
+        due: None,
+        body: Body::Done { number: *number, task: *task, outcome },
+        creates: None,
+        reopens: false,
+    })
 }
 
 /// Decoding runs user code, which may panic.
@@ -192,6 +222,8 @@ fn record_of(new: &NewInstance) -> InstanceRecord {
         status: Status::Running,
         blocked: None,
         created_at: new.created_at,
+        starts_at: None,
+        tags: durable_store::Tags::new(),
         updated_at: new.created_at,
         finished_at: None,
         input: Arc::clone(&new.input),

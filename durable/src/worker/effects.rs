@@ -52,6 +52,8 @@ impl Partition {
             Err(panic) => return self.engine_panicked(id, kind, &Failure::of_panic(&*panic)),
         };
         output.change.create = resident.create.take();
+        let is_first = !std::mem::replace(&mut resident.had_turn, true);
+        self.shared.settings.history.apply(&mut output.change, is_first);
         let before = std::mem::replace(&mut resident.status, output.change.status);
         self.forget_timers(&output);
         let sender =
@@ -69,6 +71,9 @@ impl Partition {
     fn forget_timers(&mut self, output: &TurnOutput) {
         for task in &output.unschedule {
             self.inbox.forget(super::committer::timer_id(output.change.no, *task).into());
+        }
+        if let Some(start) = &output.unschedule_start {
+            self.inbox.forget(start.as_str().into());
         }
     }
 

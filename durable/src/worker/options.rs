@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use durable_store::limits;
 
-use super::WorkerError;
+use super::{HistoryRetention, WorkerError};
 use crate::clock::{Clock, SystemClock};
 
 /// Instances that stay decoded in memory, if nothing else is said.
@@ -28,6 +28,8 @@ const CONCURRENCY: std::ops::RangeInclusive<usize> = 1..=1_000_000;
 /// What a lease length may be: below it renewal cannot keep up, above it a crash costs too long.
 const LEASE_LENGTH: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_hours(1);
+/// How many turns of history may be kept, if not all.
+const HISTORY_TURNS: std::ops::RangeInclusive<u32> = 1..=1_000_000_000;
 /// What a poll interval may be.
 const POLL_INTERVAL: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_mins(1);
@@ -41,6 +43,7 @@ pub(super) struct Options {
     pub(super) lease_length: Duration,
     pub(super) poll_interval: Duration,
     pub(super) shutdown_grace: Duration,
+    pub(super) history: HistoryRetention,
     pub(super) worker_id: Option<String>,
     pub(super) check_determinism: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -56,6 +59,7 @@ impl Default for Options {
             lease_length: DEFAULT_LEASE_LENGTH,
             poll_interval: DEFAULT_POLL_INTERVAL,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
+            history: HistoryRetention::All,
             worker_id: None,
             check_determinism: cfg!(debug_assertions),
             clock: Arc::new(SystemClock),
@@ -73,6 +77,7 @@ pub(super) struct Settings {
     pub(super) lease_length: Duration,
     pub(super) poll_interval: Duration,
     pub(super) shutdown_grace: Duration,
+    pub(super) history: HistoryRetention,
     pub(super) worker_id: String,
 }
 
@@ -94,6 +99,7 @@ impl Options {
             lease_length: self.lease_length,
             poll_interval: self.poll_interval,
             shutdown_grace: self.shutdown_grace,
+            history: self.history,
             worker_id: match self.worker_id {
                 Some(id) => id,
                 None => self.clock.new_id().simple().to_string(),
@@ -112,6 +118,9 @@ impl Settings {
         in_range("max_concurrent_entities", &self.max_concurrent_entities, &CONCURRENCY)?;
         in_range("lease_length", &self.lease_length, &LEASE_LENGTH)?;
         in_range("poll_interval", &self.poll_interval, &POLL_INTERVAL)?;
+        if let HistoryRetention::LastTurns(turns) = &self.history {
+            in_range("history", turns, &HISTORY_TURNS)?;
+        }
         // The identity under which free partitions are looked for is a little longer.
         let length = self.worker_id.len();
         in_range("length of worker_id", &length, &(1..=limits::MAX_NAME_BYTES - 16))

@@ -28,6 +28,8 @@ pub(super) struct Resident {
     pub(super) status: Status,
     /// The row to be created with its first change.
     pub(super) create: Option<Box<NewInstance>>,
+    /// Whether it has had a turn since it was loaded.
+    pub(super) had_turn: bool,
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! What clients are told: errors that say what to do, lists, and answers from other processes.
 
 use durable::store::{InstanceKind, InstanceQuery, Status};
-use durable::{Client, ClientError};
+use durable::{Client, ClientError, IdReuse};
 use serde_json::json;
 
 use crate::programs::*;
@@ -14,7 +14,8 @@ async fn errors_say_what_where_and_what_to_do() {
     let first = client.start(chain(1).instance_id("a")).await.unwrap();
     first.result().await.unwrap();
 
-    let error = client.start(chain(1).instance_id("a")).await.unwrap_err();
+    let again = chain(1).instance_id("a").id_reuse(IdReuse::Refuse);
+    let error = client.start(again).await.unwrap_err();
     assert!(matches!(error, ClientError::AlreadyExists { status: Status::Completed, .. }));
     let error = client.start(approval()).await.unwrap_err().to_string();
     assert!(error.contains("`approval`") && error.contains(".orchestrator(..)"), "{error}");

@@ -167,6 +167,7 @@ async fn edit_state(world: &World, id: &str, edit: impl Fn(&str) -> String) {
                 delete_side: Vec::new(),
                 clear_side: false,
                 history: Vec::new(),
+                forget_history_before: None,
             };
             let batch = Batch { instances: vec![change], ..Batch::default() };
             world.memory.commit(lease, batch).await.unwrap();

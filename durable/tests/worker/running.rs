@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use durable::{ClientError, Status, TaskErrorKind};
+use durable::{ClientError, InstanceQuery, Status, TaskErrorKind};
 
 use crate::programs::*;
 
@@ -88,8 +88,10 @@ async fn children_give_their_results_to_their_parent() {
     let worker = world.worker().await;
     let handle = worker.client().start(family(10).instance_id("p")).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), (0..10).sum::<u64>());
-    let child = worker.client().orchestration::<u64>("p:0001").status().await.unwrap();
-    assert_eq!(child.parent.as_deref(), Some("p"));
+    let query = InstanceQuery { parent: Some("p".to_owned()), ..InstanceQuery::default() };
+    let children = worker.client().list(query).all().await.unwrap();
+    assert_eq!(children.len(), 10);
+    assert!(children.iter().all(|child| child.id.starts_with("p:")), "{children:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,145 @@
+//! How an orchestration is started: its id, its version, its labels, its time, and what happens if
+//! the id is taken. Data and checks only.
+
+use durable_store::{Tags, Timestamp, limits};
+
+use crate::client::check_instance_id;
+use crate::error::{Failure, TaskErrorKind, TaskFailure};
+
+/// What becomes of a start whose instance id is taken already.
+///
+/// The store decides in the transaction that stores the start, so of many who race for an id
+/// exactly one starts an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum IdReuse {
+    /// An instance that has ended is purged and makes room; one that has not is an error. The
+    /// original's default.
+    #[default]
+    ReplaceEnded,
+    /// An instance that has not ended is terminated first, and its end waited for, which needs a
+    /// worker. For clients only.
+    TerminateAndReplace,
+    /// Any instance with the id is an error.
+    Refuse,
+    /// Any instance with the id is used, whether it has ended or not; nothing is started. For
+    /// clients only.
+    UseExisting,
+    /// An instance that has not ended is used; one that has makes room. This is how to have
+    /// something run exactly once at a time. For clients only.
+    UseRunning,
+}
+
+/// Everything that a start may say beside what to start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StartOptions {
+    pub(crate) instance_id: Option<String>,
+    /// `None` is the version of the function that was called.
+    pub(crate) version: Option<String>,
+    pub(crate) tags: Tags,
+    pub(crate) start_at: Option<Timestamp>,
+    pub(crate) id_reuse: IdReuse,
+}
+
+/// Options that cannot be used: what, and the rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InvalidStart {
+    Id(String),
+    Option(String),
+}
+
+impl StartOptions {
+    /// Checks what can be checked without asking anybody.
+    pub(crate) fn check(&self) -> Result<(), InvalidStart> {
+        if let Some(id) = &self.instance_id {
+            check_instance_id(id).map_err(InvalidStart::Id)?;
+        }
+        if let Some(version) = &self.version {
+            check_text("version", version, limits::MAX_NAME_BYTES)?;
+        }
+        if self.tags.len() > limits::MAX_TAGS {
+            return Err(InvalidStart::Option(format!(
+                "{} tags on one instance, the limit is {}",
+                self.tags.len(),
+                limits::MAX_TAGS
+            )));
+        }
+        for (key, value) in &self.tags {
+            check_text("key of a tag", key, limits::MAX_TAG_KEY_BYTES)?;
+            check_text("value of a tag", value, limits::MAX_TAG_VALUE_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// The same for a start within an orchestration, which cannot wait for what others do.
+    pub(crate) fn check_inside(&self) -> Result<(), TaskFailure> {
+        let refused = |kind: &str, reason| {
+            Err(TaskFailure::new(TaskErrorKind::Refused, Failure::new(kind, reason)))
+        };
+        match self.check() {
+            Err(InvalidStart::Id(reason)) => return refused("InvalidInstanceId", reason),
+            Err(InvalidStart::Option(reason)) => return refused("InvalidStartOption", reason),
+            Ok(()) => {}
+        }
+        match self.id_reuse {
+            IdReuse::ReplaceEnded | IdReuse::Refuse => Ok(()),
+            policy => {
+                let reason = format!(
+                    "the id-reuse policy {policy:?} is for clients: within an orchestration use \
+                     `ReplaceEnded` or `Refuse`"
+                );
+                refused("InvalidStartOption", reason)
+            }
+        }
+    }
+}
+
+fn check_text(what: &str, text: &str, limit: usize) -> Result<(), InvalidStart> {
+    let length = text.len();
+    if length > limit {
+        let rule = format!("a {what} of {length} bytes, the limit is {limit}");
+        return Err(InvalidStart::Option(rule));
+    }
+    if text.contains('\0') {
+        return Err(InvalidStart::Option(format!("a {what} must not hold a NUL character")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_its_rule() {
+        let check = |options: StartOptions| options.check().unwrap_err();
+        let tag = |key: String, value: String| StartOptions {
+            tags: Tags::from([(key, value)]),
+            ..StartOptions::default()
+        };
+        assert!(StartOptions::default().check().is_ok());
+        assert!(tag("k".repeat(256), "v".repeat(1024)).check().is_ok());
+        let long_key = check(tag("k".repeat(257), String::new()));
+        assert_eq!(
+            long_key,
+            InvalidStart::Option("a key of a tag of 257 bytes, the limit is 256".into())
+        );
+        assert!(matches!(check(tag("k".into(), "v\0".into())), InvalidStart::Option(_)));
+        let many = (0..65).map(|n| (n.to_string(), String::new())).collect();
+        let many = check(StartOptions { tags: many, ..StartOptions::default() });
+        assert_eq!(many, InvalidStart::Option("65 tags on one instance, the limit is 64".into()));
+        let version = Some("v".repeat(257));
+        assert!(StartOptions { version, ..StartOptions::default() }.check().is_err());
+        let id = Some("@a".to_owned());
+        let id = check(StartOptions { instance_id: id, ..StartOptions::default() });
+        assert!(matches!(id, InvalidStart::Id(reason) if reason.contains("`@`")));
+    }
+
+    #[test]
+    fn policies_that_need_a_client_are_refused_inside() {
+        let inside = |id_reuse| StartOptions { id_reuse, ..StartOptions::default() }.check_inside();
+        assert!(inside(IdReuse::ReplaceEnded).is_ok() && inside(IdReuse::Refuse).is_ok());
+        let failure = inside(IdReuse::UseRunning).unwrap_err();
+        assert!(failure.failure.message.contains("UseRunning"), "{failure:?}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Managing instances from outside: how they are started, suspended, terminated, rewound,
+//! restarted, purged and listed. On every embedded store, under a clock that the tests hold.
+#![allow(unreachable_pub, missing_docs)] // The programs are written as users write them.
+#![allow(clippy::unwrap_used)] // Everything here is a test.
+
+#[macro_use]
+#[path = "manage/world.rs"]
+mod world;
+
+#[path = "manage/errors.rs"]
+mod errors;
+#[path = "manage/history.rs"]
+mod history;
+#[path = "manage/listing.rs"]
+mod listing;
+#[path = "manage/purging.rs"]
+mod purging;
+#[path = "manage/rewinding.rs"]
+mod rewinding;
+#[path = "manage/starting.rs"]
+mod starting;
+#[path = "manage/suspending.rs"]
+mod suspending;
+#[path = "manage/terminating.rs"]
+mod terminating;

@@ -1,0 +1,63 @@
+//! How much of the history is kept.
+
+use durable::{HistoryEvent, HistoryRetention, WorkerError};
+
+use crate::world::*;
+
+on_every_store! {
+    async fn everything_is_kept_unless_told_otherwise(world: World) {
+        let worker = world.worker().await;
+        let handle = worker.client().start(counts_down(30)).await.unwrap();
+        world.drive(handle.result()).await.unwrap();
+        let turns = handle.history().await.unwrap();
+        assert_eq!(turns.len(), 31);
+        assert!(matches!(turns[0].events[0], HistoryEvent::Started { .. }));
+    }
+
+    async fn of_a_long_loop_the_last_turns_are_kept(world: World) {
+        let builder = world.builder().history(HistoryRetention::LastTurns(5));
+        let worker = builder.start().await.unwrap();
+        let handle = worker.client().start(counts_down(60).instance_id("a")).await.unwrap();
+        world.drive(handle.result()).await.unwrap();
+        let turns = handle.history().await.unwrap();
+        assert_eq!(turns.len(), 5);
+        let last = &turns[4].events;
+        assert!(matches!(last.last(), Some(HistoryEvent::Completed { .. })), "{last:?}");
+        assert!(turns.iter().flat_map(|turn| &turn.events).count() < 20);
+    }
+
+    async fn nothing_is_kept_if_nothing_is_wanted(world: World) {
+        let worker = world.worker().await;
+        let client = world.client();
+        let handle = client.start(collect(3).instance_id("a")).await.unwrap();
+        handle.raise_event("number", 1_u32).await.unwrap();
+        world.drive(async {
+            while handle.status().await.unwrap().custom_status.is_none() {
+                tokio::task::yield_now().await;
+            }
+        }).await;
+        assert!(!handle.history().await.unwrap().is_empty());
+        worker.shutdown().await;
+        // A worker that keeps nothing deletes what was kept before, and rewinding needs none of it.
+        let _worker = world.builder().history(HistoryRetention::None).start().await.unwrap();
+        world.machines.break_down("a");
+        let fails = client.start(steps(named(&["a"]))).await.unwrap();
+        world.failure(&fails).await;
+        for n in [2_u32, 3] {
+            handle.raise_event("number", n).await.unwrap();
+        }
+        assert_eq!(world.drive(handle.result()).await.unwrap(), [1, 2, 3]);
+        assert_eq!(handle.history().await.unwrap().len(), 0);
+        world.machines.repair("a");
+        fails.rewind("x").await.unwrap();
+        assert_eq!(world.drive(fails.result()).await.unwrap(), "a");
+        assert_eq!(fails.history().await.unwrap().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn no_turns_at_all_are_asked_for_by_name() {
+    let builder = World::memory().builder().history(HistoryRetention::LastTurns(0));
+    let error = builder.start().await.unwrap_err();
+    assert!(matches!(error, WorkerError::Option { option: "history", .. }), "{error}");
+}
