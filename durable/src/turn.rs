@@ -119,6 +119,13 @@ impl Instance {
         }
     }
 
+    /// Decodes the engine's part of an orchestration that no program fits, to be terminated.
+    pub(crate) fn load_to_end(stored: &StoredInstance) -> Option<Self> {
+        let is_orchestration = stored.record.kind == InstanceKind::Orchestration;
+        let load = || OrchestrationInstance::load_to_end(stored).ok();
+        is_orchestration.then(load).flatten().map(Box::new).map(Self::Orchestration)
+    }
+
     /// Runs one turn with messages in the order given. `now` is the engine's time; the instance's
     /// own never goes back.
     pub(crate) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {

@@ -42,20 +42,20 @@ impl<'ast> Visit<'ast> for Finder {
     }
 }
 
-/// Whether the tokens contain `.await`.
+/// Whether the tokens contain `.await`, or a macro that awaits by itself.
 pub(crate) fn has_await(tokens: &TokenStream) -> bool {
-    let mut after_dot = false;
+    let (mut after_dot, mut after_macro) = (false, false);
     for token in tokens.clone() {
+        let (dot, name) = (after_dot, after_macro);
+        (after_dot, after_macro) = (false, false);
         match token {
-            TokenTree::Ident(ident) if after_dot && ident == "await" => return true,
+            TokenTree::Ident(ident) if dot && ident == "await" => return true,
+            TokenTree::Ident(ident) => after_macro = Waits::named(&ident.to_string()).is_some(),
             TokenTree::Group(group) if has_await(&group.stream()) => return true,
-            TokenTree::Punct(punct) => {
-                after_dot = punct.as_char() == '.';
-                continue;
-            }
-            _ => {}
+            TokenTree::Punct(punct) if name && punct.as_char() == '!' => return true,
+            TokenTree::Punct(punct) => after_dot = punct.as_char() == '.',
+            TokenTree::Group(_) | TokenTree::Literal(_) => {}
         }
-        after_dot = false;
     }
     false
 }
@@ -71,7 +71,11 @@ pub(crate) enum Waits {
 impl Waits {
     /// Which of them a path names.
     pub(crate) fn of(path: &syn::Path) -> Option<Self> {
-        match path.segments.last()?.ident.to_string().as_str() {
+        Self::named(&path.segments.last()?.ident.to_string())
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        match name {
             "join" => Some(Self::Join),
             "try_join" => Some(Self::TryJoin),
             "select" => Some(Self::Select),

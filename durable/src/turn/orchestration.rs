@@ -164,9 +164,21 @@ impl OrchestrationInstance {
                 version: record.version.clone(),
             }
         })?;
-        let mut instance = Self {
+        let mut instance = Self::before(stored, Arc::clone(program));
+        instance.saved = registry.checks_determinism().then(|| Snapshot::of(stored));
+        match &record.state {
+            Some(state) => instance.restore(state, &stored.side)?,
+            None => instance.restore_numbers(&stored.side)?,
+        }
+        Ok(instance)
+    }
+
+    /// What is known before the state is read.
+    fn before(stored: &StoredInstance, program: Arc<dyn Program>) -> Self {
+        let record = &stored.record;
+        Self {
             core: Core::new(identity(record)),
-            program: Arc::clone(program),
+            program,
             input: Arc::clone(&record.input),
             status: record.status,
             output: record.output.clone(),
@@ -178,13 +190,8 @@ impl OrchestrationInstance {
             rewinding: None,
             turn_in_row: false,
             stepped: false,
-            saved: registry.checks_determinism().then(|| Snapshot::of(stored)),
-        };
-        match &record.state {
-            Some(state) => instance.restore(state, &stored.side)?,
-            None => instance.restore_numbers(&stored.side)?,
+            saved: None,
         }
-        Ok(instance)
     }
 
     /// Reads the numbers that were used in turns which did not write the state.

@@ -104,8 +104,24 @@ impl Partition {
                     self.pending.drop_message(mail.origin, None);
                 }
             }
-            Err(reason) => self.block(id, record, reason, None),
+            Err(reason) if !self.adopt_to_end(id, stored) => {
+                self.block(id, record, reason, None);
+            }
+            Err(_) => {}
         }
+    }
+
+    /// Takes an instance that does not fit this build, if all that is wanted is its end.
+    fn adopt_to_end(&mut self, id: &Arc<str>, stored: &StoredInstance) -> bool {
+        let Some(instance) = Instance::load_to_end(stored) else { return false };
+        let Some(others) = self.slots.take_all_but_termination(id) else { return false };
+        for mail in others {
+            self.pending.drop_message(mail.origin, None);
+        }
+        let (no, kind, status) = (stored.record.no, stored.record.kind, stored.record.status);
+        let resident = Resident { instance, no, kind, status, create: None, had_turn: false };
+        self.slots.loaded(id, resident);
+        true
     }
 
     /// Nobody has this id: an operation brings the entity into being, all else is dropped.

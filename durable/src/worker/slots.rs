@@ -19,6 +19,12 @@ pub(super) struct Mail {
     pub(super) inbound: Inbound,
 }
 
+impl Mail {
+    fn is_termination(&self) -> bool {
+        matches!(self.inbound, Inbound::Message(Body::Terminate { .. }))
+    }
+}
+
 /// A decoded instance.
 pub(super) struct Resident {
     pub(super) instance: Instance,
@@ -91,6 +97,8 @@ impl Slots {
             None => id.into(),
         };
         let slot = self.by_id.entry(Arc::clone(&id)).or_default();
+        // Whatever blocks an instance, it can be ended: its next loading shows how.
+        slot.blocked &= !mail.is_termination();
         if !slot.blocked {
             slot.mail.push_back(mail);
             self.waiting += 1;
@@ -216,6 +224,19 @@ impl Slots {
         self.waiting -= mail.len();
         self.consider(id);
         mail
+    }
+
+    /// Whether a termination waits for the instance. Then all other mail is taken out.
+    pub(super) fn take_all_but_termination(&mut self, id: &str) -> Option<Vec<Mail>> {
+        let slot = self.by_id.get_mut(id)?;
+        if !slot.mail.iter().any(Mail::is_termination) {
+            return None;
+        }
+        let (kept, taken): (VecDeque<Mail>, VecDeque<Mail>) =
+            std::mem::take(&mut slot.mail).into_iter().partition(Mail::is_termination);
+        slot.mail = kept;
+        self.waiting -= taken.len();
+        Some(taken.into())
     }
 
     /// A load was in vain: the instance is to be loaded again.

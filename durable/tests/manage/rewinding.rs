@@ -177,6 +177,25 @@ on_every_store! {
         assert!(world.failure(&handle).await.contains("no name"));
     }
 
+    async fn what_was_too_large_to_be_kept_stays_failed(world: World) {
+        let client = world.client();
+        let handle = client.start(heavy(1024 * 1024)).await.unwrap();
+        // All of this is one turn, of many steps.
+        for n in (0..12_u32).rev() {
+            handle.raise_event("number", n).await.unwrap();
+        }
+        let _worker = world.worker().await;
+        assert!(world.failure(&handle).await.contains("not 12"));
+        handle.rewind("in vain").await.unwrap();
+        let failure = world.failure(&handle).await;
+        assert!(failure.contains("not 12"), "the failure is still the first: {failure}");
+        let turns = handle.history().await.unwrap();
+        let refused = turns.iter().flat_map(|turn| &turn.events).any(|event| {
+            matches!(event, HistoryEvent::MessageRefused { reason } if reason.contains("too large"))
+        });
+        assert!(refused, "{turns:?}");
+    }
+
     async fn what_did_not_fail_is_not_rewound(world: World) {
         let worker = world.worker().await;
         let client = worker.client();

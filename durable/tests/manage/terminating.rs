@@ -66,6 +66,32 @@ on_every_store! {
         assert_eq!(world.drive(second.result()).await.unwrap(), [2]);
     }
 
+    async fn what_no_build_can_go_on_with_can_still_be_ended(world: World) {
+        let client = world.client();
+        let worker = world.worker().await;
+        let root = tree(&world, &client).await;
+        let later = client.start(moment().start_at(world.now() + FAR)).await.unwrap();
+        worker.shutdown().await;
+        // A worker that knows nothing, and then one that has the parents only.
+        let worker = world.bare_builder().start().await.unwrap();
+        let leaf = client.orchestration::<Vec<u32>>("leaf");
+        leaf.raise_event("number", 1_u32).await.unwrap();
+        world.drive(async {
+            while leaf.status().await.unwrap().blocked.is_none() {
+                tokio::task::yield_now().await;
+            }
+        }).await;
+        later.terminate("not needed").await.unwrap();
+        world.until(&later, Status::Terminated).await;
+        leaf.terminate("nobody has it").await.unwrap();
+        assert!(world.failure(&leaf).await.contains("nobody has it"));
+        assert_eq!(leaf.status().await.unwrap().blocked, None);
+        worker.shutdown().await;
+        let _worker = world.worker().await;
+        let failure = world.failure(&root).await;
+        assert!(failure.contains("nobody has it"), "{failure}");
+    }
+
     async fn children_go_on_unless_it_is_recursive(world: World) {
         let worker = world.worker().await;
         let client = worker.client();

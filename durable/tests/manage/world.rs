@@ -100,6 +100,7 @@ impl World {
             .orchestrator(counts_down)
             .orchestrator(mixed)
             .orchestrator(picky)
+            .orchestrator(heavy)
             .orchestrator(moment_two)
             .activity(work)
             .activity(hang)
@@ -360,6 +361,23 @@ pub async fn picky(ctx: &OrchestrationContext, name: String) -> Result<u32, Pick
     work(name).await?;
     let number = ctx.wait_for_event::<u32>("number").await?;
     if number == 1 { Err(Picky::Not(number)) } else { Ok(number) }
+}
+
+/// Carries much from event to event, until one is 0.
+#[orchestrator]
+pub async fn heavy(ctx: &OrchestrationContext, size: usize) -> Result<u32, Picky> {
+    let ballast = "x".repeat(size);
+    let mut count = 0;
+    loop {
+        let number = ctx.wait_for_event::<u32>("number").await?;
+        count += 1;
+        if number == 0 {
+            return Err(Picky::Not(count));
+        }
+        if ballast.is_empty() {
+            return Ok(count);
+        }
+    }
 }
 
 /// The same as [`moment`], of another version.

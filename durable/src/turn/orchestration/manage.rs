@@ -2,18 +2,52 @@
 //! it has failed, for which it keeps where it stood before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use durable_store::Status;
+use durable_store::{Status, StoredInstance};
 
+use super::super::Blocked;
 use super::super::kept::{Kept, MAX_KEPT_BYTES_PER_TURN};
 use super::{Changes, LastStep, OrchestrationInstance, Start, Watch};
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
+use crate::graph::StateGraph;
 use crate::history::Event;
 use crate::json::Json;
 use crate::message::ReplyTo;
-use crate::program::Machine;
+use crate::program::{Incompatible, Machine, Program, SavedMachine};
+
+/// Stands for a program that this worker does not have.
+struct NoProgram;
+
+impl Program for NoProgram {
+    fn graph(&self) -> &'static StateGraph {
+        &StateGraph { name: "", variables: &[], states: &[], edges: &[] }
+    }
+
+    fn start(&self, _: &Json) -> Result<Box<dyn Machine>, TaskFailure> {
+        let failure = Failure::new("NotRegistered", "no worker has the program");
+        Err(TaskFailure::new(TaskErrorKind::NotRegistered, failure))
+    }
+
+    fn load(&self, saved: &SavedMachine<'_>) -> Result<Box<dyn Machine>, Incompatible> {
+        Err(Incompatible::UnknownState { state: saved.state.to_owned() })
+    }
+}
 
 impl OrchestrationInstance {
+    /// Reads the engine's part only, which is enough to be terminated.
+    pub(in super::super) fn load_to_end(stored: &StoredInstance) -> Result<Self, Blocked> {
+        let mut instance = Self::before(stored, Arc::new(NoProgram));
+        match &stored.record.state {
+            Some(state) => match instance.restore(state, &stored.side) {
+                // The program's part comes last.
+                Ok(()) | Err(Blocked::Incompatible(_)) => Ok(instance),
+                Err(blocked) => Err(blocked),
+            },
+            None => instance.restore_numbers(&stored.side).map(|()| instance),
+        }
+    }
+
     pub(super) fn suspend(&mut self, reason: String) {
         if !self.status.is_terminal() && self.status != Status::Suspended {
             self.status = Status::Suspended;
