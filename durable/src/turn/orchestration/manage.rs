@@ -30,7 +30,7 @@ impl Program for NoProgram {
     }
 
     fn load(&self, saved: &SavedMachine<'_>) -> Result<Box<dyn Machine>, Incompatible> {
-        Err(Incompatible::UnknownState { state: saved.state.to_owned() })
+        Err(Incompatible::UnknownState { state: saved.position.state.clone() })
     }
 }
 
