@@ -95,6 +95,8 @@ pub(crate) struct Fork {
     pub(crate) branches: Vec<BranchId>,
     /// Goes on when every branch has ended.
     pub(crate) joined: BlockId,
+    /// Whether the branches that lose are cancelled, and not just dropped.
+    pub(crate) cancels: bool,
 }
 
 /// How variables that borrow are made again: `let pat = again else ..`.

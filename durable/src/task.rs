@@ -99,6 +99,15 @@ impl Waiting {
         }
     }
 
+    /// It is not looked at any more: what the program does not hold is dropped.
+    pub(crate) fn abandon(&self, core: &mut Core) {
+        match self {
+            Self::Task(task) => core.abandon(*task),
+            Self::Held { .. } => {}
+            _ => self.parts().iter().for_each(|part| part.abandon(core)),
+        }
+    }
+
     fn parts(&self) -> &[Waiting] {
         match self {
             Self::Task(_) | Self::Held { .. } => &[],

@@ -477,9 +477,10 @@ impl<'a> BlockEmitter<'a> {
                     fork.branches.iter().map(|b| self.machine.state(body.branch(*b).start));
                 quote!(#cursor.fork(#joined, &[#(#starts),*]); continue #durable;)
             }
-            Way::EndBranch { decides: Some(target), .. } => {
+            Way::EndBranch { branch, decides: Some(target) } => {
                 let state = self.machine.state(target);
-                quote!(#cursor.decide(#state); continue #durable;)
+                let cancels = body.fork(body.branch(branch).fork).cancels;
+                quote!(#cursor.decide(#state, #cancels); continue #durable;)
             }
             Way::EndBranch { decides: None, .. } => switch(&quote!(#cursor.end_branch())),
         }

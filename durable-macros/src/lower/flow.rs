@@ -10,6 +10,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 
+use super::macros::{Elements, Test};
 use super::scope::{bindings, resolve};
 use crate::ir::{Body, Scope, VarId};
 
@@ -251,6 +252,23 @@ impl<'ast> Visit<'ast> for Flow<'_> {
         let name = mac.path.segments.last().map(|segment| &segment.ident);
         let parser = Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
         let known = name.is_some_and(|name| TAKES_EXPRESSIONS.iter().any(|known| name == known));
+        if name.is_some_and(|name| name == "matches")
+            && let Ok(Test { value, pat, guard }) = syn::parse2(mac.tokens.clone())
+        {
+            self.visit_expr(&value);
+            return self.scoped(|this| {
+                this.bind(&pat);
+                if let Some(guard) = &guard {
+                    this.perhaps(|this| this.visit_expr(guard));
+                }
+            });
+        }
+        if name.is_some_and(|name| name == "vec")
+            && let Ok(Elements::Repeat(element, count)) = syn::parse2(mac.tokens.clone())
+        {
+            self.visit_expr(&element);
+            return self.visit_expr(&count);
+        }
         match parser.parse2(mac.tokens.clone()) {
             Ok(arguments) if known => arguments.iter().for_each(|argument| self.argument(argument)),
             _ => self.tokens(&mac.tokens),

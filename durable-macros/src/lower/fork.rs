@@ -282,7 +282,8 @@ impl Lowering<'_> {
         let id = ForkId(self.body.forks.len());
         let joined = self.new_block(BlockKind::Joined(id));
         self.body.awaits[site.0].resume = joined;
-        self.body.forks.push(Fork { site, branches: Vec::new(), joined });
+        let cancels = waits == Waits::Select;
+        self.body.forks.push(Fork { site, branches: Vec::new(), joined, cancels });
         id
     }
 

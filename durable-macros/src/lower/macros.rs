@@ -192,16 +192,16 @@ pub(crate) fn visit_arguments_mut(mac: &mut syn::Macro, visit: &mut dyn FnMut(&m
 }
 
 /// The arguments of `vec!`.
-enum Elements {
+pub(super) enum Elements {
     List(Vec<Expr>),
     Repeat(Box<Expr>, Box<Expr>),
 }
 
 /// The arguments of `matches!`.
-struct Test {
-    value: Expr,
-    pat: Pat,
-    guard: Option<Expr>,
+pub(super) struct Test {
+    pub(super) value: Expr,
+    pub(super) pat: Pat,
+    pub(super) guard: Option<Expr>,
 }
 
 impl Parse for Test {

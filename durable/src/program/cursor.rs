@@ -123,8 +123,8 @@ impl<S: Copy> Cursor<S> {
     }
 
     /// Ends the branch that runs and with it its fork, to go on in `state`. What the other branches
-    /// wait for is cancelled.
-    pub fn decide(&mut self, state: S) {
+    /// wait for is cancelled, or dropped as the program would drop a task.
+    pub fn decide(&mut self, state: S, cancels: bool) {
         self.awaiting = None;
         let own = self.path.pop();
         if let Some(fork) = self.node() {
@@ -133,7 +133,9 @@ impl<S: Copy> Cursor<S> {
                     && let Some(branch) = branch
                 {
                     branch.for_each_wait(&mut |waiting| {
-                        scope::with(|core| waiting.cancel(core));
+                        scope::with(|core| {
+                            if cancels { waiting.cancel(core) } else { waiting.abandon(core) }
+                        });
                     });
                 }
             }

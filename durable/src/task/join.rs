@@ -29,8 +29,8 @@ where
 
 /// Waits for all of them and gives their values, or the first error as soon as there is one.
 ///
-/// When one fails the others are cancelled: timers and event waits are given up, and running
-/// activities get their cancellation signal.
+/// When one fails the others are dropped as [`Task`](crate::Task)s are: timers and event waits are
+/// cancelled, calls are detached.
 ///
 /// ```
 /// # use durable::prelude::*;
@@ -96,7 +96,7 @@ where
         let parts = waiting.parts();
         if let Some(failed) = first_failed(parts) {
             let error = P::take(&parts[failed]);
-            cancel_others(parts, failed);
+            drop_others(parts, failed);
             return error.map(|value| vec![value]);
         }
         let mut values = Vec::with_capacity(parts.len());
@@ -105,7 +105,7 @@ where
                 Ok(value) => values.push(value),
                 Err(error) => {
                     // It succeeded, but its value does not fit the type.
-                    cancel_others(parts, index);
+                    drop_others(parts, index);
                     return Err(error);
                 }
             }
@@ -118,11 +118,11 @@ fn first_failed(parts: &[Waiting]) -> Option<usize> {
     scope::with(|core| parts.iter().position(|part| part.has_failed(core)))
 }
 
-fn cancel_others(parts: &[Waiting], keep: usize) {
+fn drop_others(parts: &[Waiting], keep: usize) {
     scope::with(|core| {
         for (index, part) in parts.iter().enumerate() {
             if index != keep {
-                part.cancel(core);
+                part.abandon(core);
             }
         }
     });
@@ -179,7 +179,7 @@ macro_rules! joins {
                         if failed == $index
                             && let Err(error) = $P::take(&parts[$index])
                         {
-                            cancel_others(parts, failed);
+                            drop_others(parts, failed);
                             return Err(error);
                         }
                     )+
@@ -188,7 +188,7 @@ macro_rules! joins {
                 Ok(($(match $P::take(&parts[$index]) {
                     Ok(value) => value,
                     Err(error) => {
-                        cancel_others(parts, $index);
+                        drop_others(parts, $index);
                         return Err(error);
                     }
                 },)+))

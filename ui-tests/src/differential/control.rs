@@ -479,13 +479,12 @@ impl Generator {
                     this.vars.declare(&a, ty, false, Value::Some);
                 });
                 self.vars.restore(&before);
-                let y = self.block_of(None, Some(&mut ends), |this, text| {
+                // This one goes on, so that what follows is reached and has its types.
+                let y = self.block_of(None, None, |this, text| {
                     text.push_str(&format!("let {b} = {b}.unwrap_or_default();\n"));
                     this.vars.declare(&b, ty2, false, Value::Some);
                 });
-                if ends.is_empty() {
-                    ends.push(before.clone());
-                }
+                ends.push(self.vars.snapshot());
                 self.vars.merge(&before, &ends);
                 text.push_str(&format!(
                     "select! {{\nbiased;\n{a} = {first} => {x},\n{b} = {second} => {y},\n}}\n"

@@ -2,7 +2,7 @@
 //! begins, and ends when the executor says so, as the driver of the machines does.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
@@ -43,6 +43,8 @@ struct World {
 }
 
 thread_local! {
+    /// Whether what is dropped goes on by itself.
+    static DETACHES: Cell<bool> = const { Cell::new(false) };
     static WORLD: RefCell<World> = RefCell::new(World::default());
 }
 
@@ -155,7 +157,10 @@ impl<T: DeserializeOwned> Future for Wait<T> {
 
 impl<T> Drop for Wait<T> {
     fn drop(&mut self) {
-        if let Start::Begun(id, _) = self.start {
+        let Start::Begun(id, _) = self.start else { return };
+        if DETACHES.get() {
+            detach(id);
+        } else {
             WORLD.with_borrow_mut(|world| world.entries.remove(&id));
         }
     }
@@ -236,6 +241,23 @@ impl Spawn for Timer {
     }
 }
 
+/// Lets a call go on by itself; a timer or what has ended is gone.
+fn detach(id: i64) {
+    WORLD.with_borrow_mut(|world| match world.entries.get_mut(&id) {
+        Some(entry) if entry.outcome.is_none() && entry.call.is_some() => entry.detached = true,
+        _ => {
+            world.entries.remove(&id);
+        }
+    });
+}
+
+/// Drops what lost when one of several failed.
+pub fn detaching<T>(dropped: T) {
+    DETACHES.set(true);
+    drop(dropped);
+    DETACHES.set(false);
+}
+
 /// Dropping it cancels a timer and detaches a call.
 pub struct Task<T> {
     wait: Option<Wait<T>>,
@@ -246,12 +268,7 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         let Some(mut wait) = self.wait.take() else { return };
         if let (false, Start::Begun(id, _)) = (self.is_timer, &wait.start) {
-            WORLD.with_borrow_mut(|world| match world.entries.get_mut(id) {
-                Some(entry) if entry.outcome.is_none() => entry.detached = true,
-                _ => {
-                    world.entries.remove(id);
-                }
-            });
+            detach(*id);
             wait.start = Start::Ended;
         }
     }
@@ -329,7 +346,9 @@ where
         })
         .await;
         if let Some(failed) = branches.iter_mut().find(|b| matches!(b.output, Some(Err(_)))) {
-            return failed.take().map(|value| vec![value]);
+            let failed = failed.take().map(|value| vec![value]);
+            detaching(branches);
+            return failed;
         }
         branches.iter_mut().map(Branch::take).collect()
     }
@@ -367,16 +386,16 @@ macro_rules! try_join {
             if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         })
         .await;
-        'joined: {
-            $(if matches!($name.output, Some(Err(_))) {
-                if let Err(error) = $name.take() {
-                    break 'joined Err(error);
-                }
-            })+
-            Ok(($(match $name.take() {
-                Ok(value) => value,
-                Err(error) => break 'joined Err(error),
-            },)+))
+        let mut error = None;
+        $(if error.is_none() && matches!($name.output, Some(Err(_))) {
+            error = $name.take().err();
+        })+
+        match error {
+            Some(error) => {
+                $crate::plain::detaching(($($name,)+));
+                Err(error)
+            }
+            None => Ok(($($name.take().unwrap_or_else(|_| unreachable!()),)+)),
         }
     }};
     ($a:expr, $b:expr $(,)?) => { $crate::try_join!(@ a = $a, b = $b) };
