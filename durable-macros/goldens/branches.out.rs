@@ -372,7 +372,7 @@ const _: () = {
                                                 __frame.slot6 = ::core::option::Option::None;
                                                 __local7 = ::core::option::Option::None;
                                                 __local4 = ::core::option::Option::Some(__error4);
-                                                __cursor.decide(__State::__Join4);
+                                                __cursor.decide(__State::__Join4, false);
                                                 continue '__durable;
                                             }
                                         }
@@ -483,7 +483,7 @@ const _: () = {
                                                 __local5 = ::core::option::Option::None;
                                                 __frame.slot6 = ::core::option::Option::None;
                                                 __local4 = ::core::option::Option::Some(__error4);
-                                                __cursor.decide(__State::__Join4);
+                                                __cursor.decide(__State::__Join4, false);
                                                 continue '__durable;
                                             }
                                         }
@@ -588,7 +588,7 @@ const _: () = {
                                                 __local10 = ::core::option::Option::None;
                                                 __local11 = ::core::option::Option::None;
                                                 __local12 = ::core::option::Option::Some(value);
-                                                __cursor.decide(__State::__Join6);
+                                                __cursor.decide(__State::__Join6, true);
                                                 continue '__durable;
                                             }
                                         }
@@ -649,7 +649,7 @@ const _: () = {
                                                 __frame.slot9 = ::core::option::Option::None;
                                                 __local10 = ::core::option::Option::None;
                                                 __local11 = ::core::option::Option::None;
-                                                __cursor.decide(__State::__Join7);
+                                                __cursor.decide(__State::__Join7, true);
                                                 continue '__durable;
                                             }
                                         }

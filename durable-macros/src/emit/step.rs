@@ -444,10 +444,12 @@ impl<'a> BlockEmitter<'a> {
             _ => liveness.beside(body, self.block.branch),
         };
         live.extend(beside);
-        let (now, left): (BTreeSet<VarId>, BTreeSet<VarId>) = live
+        let (now, mut left): (BTreeSet<VarId>, BTreeSet<VarId>) = live
             .iter()
             .filter(|var| self.here.contains(*var))
             .partition(|var| self.is_visible(**var, shadowed));
+        // What is made anew need not be put anywhere.
+        left.retain(|var| !body.var(*var).is_made_anew());
         let dead = dead.iter().filter(|var| !self.here.contains(*var) && !live.contains(*var));
         let drops = dead
             .filter_map(|var| self.machine.slot(*var))

@@ -51,6 +51,13 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
         /// Whether the name means another variable where the visitor is.
         shadowed: bool,
     }
+    impl Changes<'_> {
+        /// A value that goes elsewhere: if it is the variable, that is moved or copied.
+        fn moved(&mut self, value: &Expr) {
+            self.found |= !self.shadowed
+                && matches!(value, Expr::Path(path) if path.path.is_ident(self.variable));
+        }
+    }
     impl<'ast> Visit<'ast> for Changes<'_> {
         fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
             self.shadowed |= pat.ident == *self.variable;
@@ -59,6 +66,7 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
         fn visit_local(&mut self, local: &'ast syn::Local) {
             // The initial value does not see the name yet.
             if let Some(init) = &local.init {
+                self.moved(&init.expr);
                 visit::visit_local_init(self, init);
             }
             self.visit_pat(&local.pat);
@@ -120,6 +128,32 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
                 && is_compound_assignment(e.op)
                 && root(&e.left) == Some(self.variable);
             visit::visit_expr_binary(self, e);
+        }
+        fn visit_expr_call(&mut self, e: &'ast syn::ExprCall) {
+            e.args.iter().for_each(|argument| self.moved(argument));
+            visit::visit_expr_call(self, e);
+        }
+        fn visit_expr_method_call(&mut self, e: &'ast syn::ExprMethodCall) {
+            e.args.iter().for_each(|argument| self.moved(argument));
+            visit::visit_expr_method_call(self, e);
+        }
+        fn visit_expr_tuple(&mut self, e: &'ast syn::ExprTuple) {
+            e.elems.iter().for_each(|part| self.moved(part));
+            visit::visit_expr_tuple(self, e);
+        }
+        fn visit_expr_array(&mut self, e: &'ast syn::ExprArray) {
+            e.elems.iter().for_each(|part| self.moved(part));
+            visit::visit_expr_array(self, e);
+        }
+        fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
+            self.moved(&field.expr);
+            visit::visit_field_value(self, field);
+        }
+        fn visit_stmt(&mut self, stmt: &'ast syn::Stmt) {
+            if let syn::Stmt::Expr(value, None) = stmt {
+                self.moved(value);
+            }
+            visit::visit_stmt(self, stmt);
         }
         fn visit_expr_reference(&mut self, e: &'ast syn::ExprReference) {
             self.found |=
