@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,7 +11,7 @@ use crate::context::EntityContext;
 use crate::data::{Arguments as _, EntityData, Operation};
 use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
-use crate::task::{Durable, Spawn, TaskResult, Waiting, checked, encode_input};
+use crate::task::{Durable, Spawn, TaskResult, Timeout, Waiting, checked, encode_input};
 use crate::turn::{EntityAddress, scope};
 
 /// The built-in operation that gives the entity's state to an orchestrator.
@@ -103,6 +104,14 @@ impl<Side, T> EntityCall<Side, T> {
         O: Operation<Output = T>,
     {
         Self { target, operation: O::NAME, args: checked(args.encode()), result: PhantomData }
+    }
+}
+
+impl<T> EntityCall<InOrchestrator, T> {
+    /// Waits for the result no longer than this: then the error says
+    /// [`TaskError::is_timeout`](crate::TaskError::is_timeout). The operation itself runs.
+    pub fn timeout(self, limit: Duration) -> Timeout<Self> {
+        Timeout { inner: self, limit }
     }
 }
 

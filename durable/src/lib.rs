@@ -96,8 +96,8 @@ pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use start::IdReuse;
 pub use task::{
-    Call, Durable, Event, EventName, EventWait, JoinAll, Spawn, Task, Timer, TryJoinAll, join_all,
-    try_join_all,
+    Call, Durable, Event, EventName, EventTimeout, EventWait, JoinAll, SelectAll, Spawn, Task,
+    Timeout, Timer, TryJoinAll, join_all, select_all, try_join_all,
 };
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
 pub use worker::{
@@ -159,8 +159,8 @@ macro_rules! select {
 pub mod prelude {
     pub use crate::{
         ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
-        activity, deterministic, entity, join, join_all, orchestrator, select, try_join,
-        try_join_all,
+        activity, deterministic, entity, join, join_all, orchestrator, select, select_all,
+        try_join, try_join_all,
     };
 }
 

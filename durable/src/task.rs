@@ -2,16 +2,19 @@
 //! No tokio and no store: everything here reads and writes the turn under way.
 
 mod join;
+mod race;
 mod wait;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use durable_store::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::join::{Join, JoinAll, TryJoin, TryJoinAll, join_all, try_join_all};
+pub use self::race::{EventTimeout, SelectAll, Timeout, select_all};
 pub use self::wait::{Event, EventName, EventWait, Timer};
 use crate::codec::DecodeError;
 use crate::data::{Arguments as _, ReturnValue as _};
@@ -330,6 +333,28 @@ impl<F: Orchestration> Call<F> {
     }
 }
 
+impl<F: Function> Call<F> {
+    /// Waits for it no longer than this: then it is cancelled, and the error says
+    /// [`TaskError::is_timeout`]. An activity under way gets its cancellation signal; a
+    /// sub-orchestration goes on by itself.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use durable::prelude::*;
+    /// # #[activity] async fn charge(order: u64) -> u64 { order }
+    /// #[orchestrator]
+    /// async fn in_time(order: u64) -> Result<Option<u64>, TaskError> {
+    ///     match charge(order).timeout(Duration::from_secs(30)).await {
+    ///         Err(error) if error.is_timeout() => Ok(None),
+    ///         charged => charged.map(Some),
+    ///     }
+    /// }
+    /// ```
+    pub fn timeout(self, limit: Duration) -> Timeout<Self> {
+        Timeout { inner: self, limit }
+    }
+}
+
 impl<F: Function> fmt::Debug for Call<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Call({})", F::NAME)
@@ -420,6 +445,11 @@ impl<T: DeserializeOwned> Durable for Task<T> {
         std::mem::forget(self);
         Waiting::Task(id)
     }
+}
+
+/// A task that is spawned again stays the one that it is.
+impl<T: DeserializeOwned> Spawn for Task<T> {
+    type Value = T;
 }
 
 /// Waits for a task that stays the program's: if the wait loses a race, the task goes on.

@@ -402,3 +402,63 @@ fn names_are_shadowed_around_branches() {
     answer(&mut drive, 1009);
     assert_eq!(output::<i64>(&drive), 8 + 9 + 9);
 }
+
+// --- time limits --------------------------------------------------------------------------------------
+
+#[orchestrator]
+async fn limited(ctx: &OrchestrationContext) -> Result<String, TaskError> {
+    let limit = Duration::from_secs(30);
+    let first = match echo(1).timeout(limit).await {
+        Err(error) if error.is_timeout() => format!("{} is late", error.task()),
+        outcome => outcome?.to_string(),
+    };
+    let answer = ctx.wait_for_event::<bool>("Answer").timeout(limit).await?;
+    let task = ctx.spawn(echo(2));
+    let spawned = task.timeout(limit).await.is_ok();
+    Ok(format!("{first}, {answer:?}, {spawned}"))
+}
+
+#[test]
+fn what_is_in_time_is_taken_and_its_timer_is_gone() {
+    let mut drive = start::<limited>(());
+    answer(&mut drive, 1);
+    raise(&mut drive, "Answer", true);
+    answer(&mut drive, 2);
+    assert_eq!(output::<String>(&drive), "1, Some(true), true");
+    assert!(drive.open().is_empty());
+}
+
+#[test]
+fn what_is_late_is_cancelled() {
+    let mut drive = start::<limited>(());
+    fire(&mut drive);
+    assert!(calls(&drive).is_empty(), "the late call is cancelled");
+    fire(&mut drive);
+    raise(&mut drive, "Answer", true);
+    fire(&mut drive);
+    assert_eq!(output::<String>(&drive), "echo is late, None, false");
+    assert!(drive.open().is_empty());
+}
+
+#[orchestrator]
+async fn one_by_one(mut left: Vec<i64>) -> Result<Vec<i64>, TaskError> {
+    left.truncate(3);
+    let mut order = Vec::new();
+    let (first, place, mut rest) = select_all(left.into_iter().map(echo)).await;
+    order.push(first? * 10 + place as i64);
+    while !rest.is_empty() {
+        let (next, place, others) = select_all(rest).await;
+        order.push(next? * 10 + place as i64);
+        rest = others;
+    }
+    Ok(order)
+}
+
+#[test]
+fn select_all_gives_the_first_and_the_rest() {
+    let mut drive = start::<one_by_one>((vec![4, 5, 6],));
+    for value in [5, 6, 4] {
+        answer(&mut drive, value);
+    }
+    assert_eq!(output::<Vec<i64>>(&drive), [51, 61, 40]);
+}

@@ -11,6 +11,7 @@ pub(crate) fn subject(call: &Expr) -> String {
                 let name = segment.ident.to_string();
                 match name.as_str() {
                     "join_all" | "try_join_all" | "Join" | "TryJoin" => "All".to_owned(),
+                    "select_all" => "Any".to_owned(),
                     _ => camel_case(&name),
                 }
             }),
@@ -137,6 +138,7 @@ mod tests {
             ("ctx.wait_for_event::<bool>(\"approval-event\")", "EventApprovalEvent"),
             ("ctx.wait_for_event(APPROVAL)", "EventApproval"),
             ("join_all(calls)", "All"),
+            ("select_all(calls)", "Any"),
             ("counter.add(5)", "Add"),
             ("task", "Task"),
             ("tasks[0]", "Task"),

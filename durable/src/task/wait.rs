@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use durable_store::Timestamp;
 
-use super::{Durable, Pending, Spawn, Waiting, take_outcome};
+use super::{Durable, EventTimeout, Pending, Spawn, Waiting, take_outcome};
 use crate::data::EventPayload;
 use crate::error::TaskError;
 use crate::json::Json;
@@ -116,6 +117,25 @@ impl<T> EventName<T> for Event<T> {
 pub struct EventWait<T> {
     pub(crate) name: String,
     pub(crate) payload: PhantomData<fn() -> T>,
+}
+
+impl<T> EventWait<T> {
+    /// Waits no longer than this, and awaits to `Result<Option<T>, TaskError>`: `None` when the time
+    /// is over.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use durable::prelude::*;
+    /// #[orchestrator]
+    /// async fn approved(ctx: &OrchestrationContext) -> Result<bool, TaskError> {
+    ///     let limit = Duration::from_secs(72 * 3600);
+    ///     let answer = ctx.wait_for_event::<bool>("Approval").timeout(limit).await?;
+    ///     Ok(answer.unwrap_or(false))
+    /// }
+    /// ```
+    pub fn timeout(self, limit: Duration) -> EventTimeout<T> {
+        EventTimeout { wait: self, limit }
+    }
 }
 
 impl<T> fmt::Debug for EventWait<T> {
