@@ -242,6 +242,44 @@ async fn uses_entity(ctx: &OrchestrationContext, key: String) -> Result<String, 
     ))
 }
 
+/// Runs until it is told that nobody wants its result.
+#[activity]
+async fn until_cancelled(ctx: &ActivityContext, name: String) -> anyhow::Result<()> {
+    let heard = ctx.data::<Heard>()?;
+    heard.begun.notify_one();
+    ctx.cancelled().await;
+    heard.names.lock().unwrap().push(name);
+    heard.ended.notify_one();
+    Ok(())
+}
+
+#[derive(Default, Clone)]
+struct Heard {
+    begun: Arc<tokio::sync::Notify>,
+    ended: Arc<tokio::sync::Notify>,
+    names: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+#[orchestrator]
+async fn races(ctx: &OrchestrationContext, name: String) -> Result<String, TaskError> {
+    let (won, doubled) = join!(
+        async {
+            select! {
+                answer = ctx.wait_for_event::<u64>("Answer") => answer,
+                lost = until_cancelled(name.clone()) => lost.map(|()| 0),
+            }
+        },
+        async {
+            let mut n = 1;
+            while n < 5 {
+                n = double(n).await?;
+            }
+            Ok::<u64, TaskError>(n)
+        },
+    );
+    Ok(format!("{name} {} {}", won?, doubled?))
+}
+
 // --- running them ---------------------------------------------------------------------------------
 
 fn builder(store: Arc<dyn Store>) -> WorkerBuilder {
@@ -257,6 +295,8 @@ fn builder(store: Arc<dyn Store>) -> WorkerBuilder {
         .orchestrator(approval)
         .orchestrator(sleeper)
         .orchestrator(uses_entity)
+        .orchestrator(races)
+        .activity(until_cancelled)
         .activity(charge)
         .activity(breaks)
         .activity(boom)
@@ -265,6 +305,22 @@ fn builder(store: Arc<dyn Store>) -> WorkerBuilder {
         .activities(Payments { prefix: "pay-".to_owned(), refunds: Arc::default() })
         .entity::<Counter>()
         .data(Greeting("hello"))
+        .data(Heard::default())
+}
+
+#[tokio::test]
+async fn an_activity_that_lost_a_race_gets_its_signal() {
+    let heard = Heard::default();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let worker = builder(store).data(heard.clone()).start().await.unwrap();
+    let handle = worker.client().start(races("loser".to_owned())).await.unwrap();
+    heard.begun.notified().await;
+    handle.raise_event("Answer", 1_u64).await.unwrap();
+    handle.result().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), heard.ended.notified()).await;
+    assert!(ended.is_ok(), "it does not hear that it has lost");
+    assert_eq!(*heard.names.lock().unwrap(), ["loser"]);
+    worker.shutdown().await;
 }
 
 /// One test of a program for each embedded store.
@@ -425,6 +481,18 @@ on_every_store! {
         let error = task_error(wrong.unwrap().result().await);
         assert_eq!(error.kind(), TaskErrorKind::Payload);
         assert!(error.to_string().contains("id"), "{error}");
+    }
+
+    async fn branches_race_and_the_loser_hears_of_it(client: Client) {
+        let handle = client.start(races("r".to_owned())).await.unwrap();
+        handle.wait_for_start().await.unwrap();
+        handle.raise_event("Answer", 5_u64).await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), "r 5 8");
+        let history = handle.history().await.unwrap();
+        let cancelled = history.iter().flat_map(|turn| &turn.events).any(|event| {
+            matches!(event, durable::HistoryEvent::ActivityCancelled { .. })
+        });
+        assert!(cancelled, "{history:?}");
     }
 
     async fn a_terminated_orchestration_ends_with_the_reason(client: Client) {
