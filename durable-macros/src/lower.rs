@@ -401,6 +401,13 @@ impl<'d> Lowering<'d> {
         Fragment { code, uses, assigns, defines, jumps, returns }
     }
 
+    /// The variables that a block mentions itself, whatever these are made of.
+    fn mentions(&self, block: &syn::Block) -> std::collections::BTreeSet<VarId> {
+        let mut flow = Flow::new(&self.body, &self.scopes, Vec::new());
+        flow.visit_block(block);
+        flow.uses.union(&flow.assigns).copied().collect()
+    }
+
     // --- statements -----------------------------------------------------------------------------
 
     /// The contents of a block whose scope is open.

@@ -21,6 +21,42 @@ pub trait SuspendingIter {
     fn into_rest(self) -> Self::Rest;
 }
 
+/// An iterator that visibly comes to an end, so that it can be drained.
+#[diagnostic::on_unimplemented(
+    message = "the items of `{Self}` cannot be collected to be saved",
+    label = "it may have no end",
+    note = "use `.take(n)`, or a range with an end; or count in the body of a `loop`"
+)]
+pub trait Finite {}
+
+macro_rules! finite {
+    ($([$($generics:tt)*] $iter:ty;)*) => {
+        $(impl<$($generics)*> Finite for $iter {})*
+    };
+}
+
+finite! {
+    [T] Range<T>;
+    [T] RangeInclusive<T>;
+    [T] std::vec::IntoIter<T>;
+    [T] std::collections::vec_deque::IntoIter<T>;
+    [T, const N: usize] std::array::IntoIter<T, N>;
+    [K, V] std::collections::btree_map::IntoIter<K, V>;
+    [K, V] std::collections::btree_map::IntoKeys<K, V>;
+    [K, V] std::collections::btree_map::IntoValues<K, V>;
+    [T] std::collections::btree_set::IntoIter<T>;
+    [I: Finite] std::iter::Enumerate<I>;
+    [I: Finite] std::iter::Rev<I>;
+    [I: Finite] std::iter::Skip<I>;
+    [I: Finite] std::iter::StepBy<I>;
+    [I] std::iter::Take<I>;
+    [I: Finite, J: Finite] std::iter::Chain<I, J>;
+    [I: Finite, J] std::iter::Zip<I, J>;
+    [I: Finite, F] std::iter::Map<I, F>;
+    [I: Finite, F] std::iter::Filter<I, F>;
+    [I: Finite, F] std::iter::FilterMap<I, F>;
+}
+
 /// The items that are left of a collection, in order.
 #[doc(hidden)]
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,7 +93,7 @@ queues! {
     [T, const N: usize] [T; N] => T;
     [K, V] BTreeMap<K, V> => (K, V);
     [T] BTreeSet<T> => T;
-    // Adaptors are drained where they are built of these finite parts.
+    // Adaptors are drained where they are built of finite parts.
     [T] std::vec::IntoIter<T> => T;
     [T] std::collections::vec_deque::IntoIter<T> => T;
     [T, const N: usize] std::array::IntoIter<T, N> => T;
@@ -65,17 +101,17 @@ queues! {
     [K, V] std::collections::btree_map::IntoKeys<K, V> => K;
     [K, V] std::collections::btree_map::IntoValues<K, V> => V;
     [T] std::collections::btree_set::IntoIter<T> => T;
-    [I: Iterator + SuspendingIter] std::iter::Enumerate<I> => (usize, I::Item);
-    [I: DoubleEndedIterator + SuspendingIter] std::iter::Rev<I> => I::Item;
-    [I: Iterator + SuspendingIter] std::iter::Skip<I> => I::Item;
-    [I: Iterator + SuspendingIter] std::iter::StepBy<I> => I::Item;
+    [I: Iterator + Finite] std::iter::Enumerate<I> => (usize, I::Item);
+    [I: DoubleEndedIterator + Finite] std::iter::Rev<I> => I::Item;
+    [I: Iterator + Finite] std::iter::Skip<I> => I::Item;
+    [I: Iterator + Finite] std::iter::StepBy<I> => I::Item;
     [I: Iterator] std::iter::Take<I> => I::Item;
-    [I: Iterator + SuspendingIter, J: Iterator<Item = I::Item> + SuspendingIter]
+    [I: Iterator + Finite, J: Iterator<Item = I::Item> + Finite]
         std::iter::Chain<I, J> => I::Item;
-    [I: Iterator + SuspendingIter, J: Iterator] std::iter::Zip<I, J> => (I::Item, J::Item);
-    [B, I: Iterator + SuspendingIter, F: FnMut(I::Item) -> B] std::iter::Map<I, F> => B;
-    [I: Iterator + SuspendingIter, F: FnMut(&I::Item) -> bool] std::iter::Filter<I, F> => I::Item;
-    [B, I: Iterator + SuspendingIter, F: FnMut(I::Item) -> Option<B>]
+    [I: Iterator + Finite, J: Iterator] std::iter::Zip<I, J> => (I::Item, J::Item);
+    [B, I: Iterator + Finite, F: FnMut(I::Item) -> B] std::iter::Map<I, F> => B;
+    [I: Iterator + Finite, F: FnMut(&I::Item) -> bool] std::iter::Filter<I, F> => I::Item;
+    [B, I: Iterator + Finite, F: FnMut(I::Item) -> Option<B>]
         std::iter::FilterMap<I, F> => B;
 }
 

@@ -91,7 +91,7 @@ pub use entity::{Entity, EntityCall};
 pub use error::{Failure, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
-pub use iterate::{ReborrowIter, SuspendingIter};
+pub use iterate::{Finite, ReborrowIter, SuspendingIter};
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use start::IdReuse;

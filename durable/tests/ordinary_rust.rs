@@ -473,3 +473,197 @@ fn borrows_of_locals_cross_awaits() {
     assert_eq!(run::<borrows>((a_plan(), named)), ["n", "f f", "4 2", "s", "s4"]);
     assert_eq!(run::<borrows>((a_plan(), Shape::Line(7))), ["n", "f f", "4 2"]);
 }
+
+// --- what a review found --------------------------------------------------------------------------------
+
+#[orchestrator]
+async fn collected(mut m: BTreeMap<String, i64>, mut v: Vec<i64>) -> Result<Vec<i64>, TaskError> {
+    let mut seen = Vec::new();
+    for key in m.keys().cloned().collect::<Vec<_>>() {
+        let n = echo(m[&key]).await?;
+        seen.push(n);
+        m.remove(&key);
+    }
+    for n in v.as_slice().to_vec() {
+        seen.push(echo(n).await?);
+        v.remove(0);
+    }
+    let mut text = String::from("ab");
+    for c in text.chars().rev().collect::<String>().chars() {
+        text.push_str(&word(c.to_string()).await?);
+    }
+    seen.push(text.len() as i64);
+    Ok(seen)
+}
+
+#[test]
+fn what_is_collected_before_a_loop_is_collected_once() {
+    let map = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
+    assert_eq!(run::<collected>((map, vec![4, 5])), [1, 2, 3, 4, 5, 4]);
+}
+
+#[orchestrator]
+async fn indexed_argument(v: Vec<i64>, w: Vec<i64>) -> Result<Vec<i64>, TaskError> {
+    let mut out = Vec::new();
+    let mut i = 0;
+    for (a, b) in v.iter().zip(&w[i..]) {
+        i += 1;
+        out.push(echo(*a).await? + b);
+    }
+    out.push(i as i64);
+    Ok(out)
+}
+
+#[test]
+fn arguments_of_a_borrowing_iterator_are_evaluated_once() {
+    assert_eq!(run::<indexed_argument>((vec![1, 2], vec![10, 20, 30])), [11, 22, 2]);
+}
+
+#[orchestrator]
+async fn changed_match(mut shape: Shape, v: Vec<i64>) -> Result<Shape, TaskError> {
+    match &mut shape {
+        Shape::Line(n @ 1..=9) => {
+            *n += 100;
+            echo(*n).await?;
+            *n += 1;
+        }
+        _ => {}
+    }
+    let mut v = v;
+    let n = match v.len() {
+        1 => 100,
+        n if {
+            v.push(9);
+            echo(n as i64).await? > 0
+        } =>
+        {
+            n
+        }
+        n => n + 50,
+    };
+    if let Shape::Line(m) = &mut shape {
+        *m += n as i64;
+    }
+    Ok(shape)
+}
+
+#[test]
+fn what_was_matched_may_change() {
+    assert_eq!(run::<changed_match>((Shape::Line(4), vec![])), Shape::Line(155));
+}
+
+#[orchestrator]
+async fn renamed(plan: Plan, plans: Vec<Plan>) -> Result<i64, TaskError> {
+    let mut plan = plan;
+    for file in plan.files {
+        word(file).await?;
+    }
+    plan.count += 1;
+    echo(plan.count).await?;
+    let first = &plans[0];
+    echo(first.count).await?;
+    let mut length = first.links.len();
+    if let Some(last) = plans.last() {
+        length += last.links.len();
+    }
+    for plan in &plans {
+        echo(plan.count).await?;
+        length += plan.owner.name.len();
+    }
+    Ok(plan.count + length as i64)
+}
+
+#[test]
+fn fields_of_shadowing_variables_and_of_references_stay_what_they_are() {
+    assert_eq!(run::<renamed>((a_plan(), vec![a_plan()])), 5 + 1 + 1 + 1);
+}
+
+#[orchestrator]
+async fn captured(v: Vec<String>) -> Result<usize, TaskError> {
+    let first = &v[0];
+    let (a, b) = join!(
+        async move {
+            word(first.clone()).await?;
+            Ok::<_, TaskError>(first.len())
+        },
+        async { v.len() },
+    );
+    Ok(a? + b + v.len())
+}
+
+#[test]
+fn a_moving_block_takes_a_reference_and_not_what_it_points_to() {
+    assert_eq!(run::<captured>((vec!["abc".to_owned()],)), 5);
+}
+
+macro_rules! tries {
+    ($name:ident) => {
+        #[orchestrator]
+        async fn $name(a: i64) -> i64 {
+            let (a, _) = join!(
+                async {
+                    let a = echo(a).await?;
+                    Ok::<i64, TaskError>(a + 1)
+                },
+                echo(2),
+            );
+            a.unwrap_or(0)
+        }
+    };
+}
+
+tries!(made_by_a_macro);
+
+#[test]
+fn a_macro_can_make_orchestrators() {
+    assert_eq!(run::<made_by_a_macro>((4,)), 5);
+}
+
+#[orchestrator]
+async fn mutable_items(w: Vec<i64>) -> Result<Vec<i64>, TaskError> {
+    let mut out = Vec::new();
+    for mut x in w.iter().copied() {
+        x += echo(x).await?;
+        out.push(x);
+    }
+    Ok(out)
+}
+
+#[test]
+fn items_can_be_changed_copies() {
+    assert_eq!(run::<mutable_items>((vec![1, 2],)), [2, 4]);
+}
+
+#[orchestrator]
+async fn taken_apart(
+    shapes: Vec<Option<Shape>>,
+    a: Option<i64>,
+    b: Shape,
+) -> Result<Vec<String>, TaskError> {
+    let mut out = Vec::new();
+    for shape in &shapes {
+        let Some(shape) = shape else { continue };
+        let size = match shape {
+            Shape::Line(n) => echo(*n).await? + n,
+            Shape::Named { name, size } => {
+                word(name.clone()).await?;
+                out.push(name.clone());
+                *size
+            }
+            Shape::Dot => 0,
+        };
+        out.push(size.to_string());
+    }
+    if let (Some(a), Shape::Line(n)) = (&a, &b) {
+        echo(*a).await?;
+        out.push((a + n).to_string());
+    }
+    Ok(out)
+}
+
+#[test]
+fn references_are_taken_apart_across_awaits() {
+    let named = Shape::Named { name: "s".to_owned(), size: 3 };
+    let shapes = vec![Some(Shape::Line(2)), None, Some(named), Some(Shape::Dot)];
+    assert_eq!(run::<taken_apart>((shapes, Some(4), Shape::Line(5))), ["4", "s", "3", "0", "9"]);
+}

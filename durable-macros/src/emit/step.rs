@@ -304,7 +304,11 @@ impl<'a> BlockEmitter<'a> {
                 (self.declare(*var), Vec::new())
             }
             Node::If { condition, binds, then, otherwise } => {
-                let (condition, mut pending) = self.fragment(condition);
+                let mut condition = condition.clone();
+                if let FragmentCode::Expr(expr) = &mut condition.code {
+                    self.respan(binds).visit_expr_mut(expr);
+                }
+                let (condition, mut pending) = self.fragment(&condition);
                 let (then, inner) = self.seq(then, binds);
                 pending.extend(inner);
                 let (otherwise, inner) = self.seq(otherwise, &[]);
@@ -357,25 +361,17 @@ impl<'a> BlockEmitter<'a> {
     /// A pattern. The `mut` of a variable that has a slot gets a span of ours: the variable may be
     /// changed only in another block, which rustc would report as an unused `mut`.
     fn pattern(&self, pat: &syn::Pat, binds: &[VarId]) -> TokenStream {
-        struct Respan(HashSet<String>);
-        impl VisitMut for Respan {
-            fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
-                if self.0.contains(&pat.ident.to_string())
-                    && let Some(mutability) = &mut pat.mutability
-                {
-                    mutability.span = Span::call_site();
-                }
-                visit_mut::visit_pat_ident_mut(self, pat);
-            }
-        }
+        let mut pat = pat.clone();
+        self.respan(binds).visit_pat_mut(&mut pat);
+        pat.to_token_stream()
+    }
+
+    fn respan(&self, binds: &[VarId]) -> Respan {
         let slots = binds
             .iter()
             .filter(|var| self.machine.layout.slot(**var).is_some())
-            .map(|var| self.machine.body.var(*var).ident.to_string())
-            .collect();
-        let mut pat = pat.clone();
-        Respan(slots).visit_pat_mut(&mut pat);
-        pat.to_token_stream()
+            .map(|var| self.machine.body.var(*var).ident.to_string());
+        Respan(slots.collect())
     }
 
     // --- leaving --------------------------------------------------------------------------------
@@ -645,6 +641,20 @@ fn mentioned(block: &Block) -> HashSet<VarId> {
         }
     });
     vars
+}
+
+/// Gives the `mut` of these names a span of ours.
+struct Respan(HashSet<String>);
+
+impl VisitMut for Respan {
+    fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
+        if self.0.contains(&pat.ident.to_string())
+            && let Some(mutability) = &mut pat.mutability
+        {
+            mutability.span = Span::call_site();
+        }
+        visit_mut::visit_pat_ident_mut(self, pat);
+    }
 }
 
 /// Replaces marks by jumps, and converts the values of `return`.

@@ -42,6 +42,30 @@ const BORROWING: [&str; 26] = [
     "windows",
 ];
 
+/// Adaptors that give an item when they are asked for it, and nothing before. What any other method
+/// gives is evaluated once.
+const LAZY: [&str; 16] = [
+    "by_ref",
+    "chain",
+    "cloned",
+    "copied",
+    "enumerate",
+    "filter",
+    "filter_map",
+    "inspect",
+    "map",
+    "rev",
+    "skip",
+    "skip_while",
+    "step_by",
+    "take",
+    "take_while",
+    "zip",
+];
+
+/// Adaptors whose items depend on what an item says, which the body may have changed by now.
+const CHOOSING: [&str; 4] = ["filter", "filter_map", "skip_while", "take_while"];
+
 impl Lowering<'_> {
     /// What a `for` borrows its items from, as an expression that can be evaluated again.
     pub(super) fn borrowed_items(&mut self, collection: &Expr) -> Option<Expr> {
@@ -69,23 +93,44 @@ impl Lowering<'_> {
         } else {
             self.lasting(*call.receiver)
         };
+        if CHOOSING.iter().any(|name| call.method == name) && changes_items(&call.receiver) {
+            self.diag.error(
+                Code::Borrow,
+                &call.method,
+                "after a wait the items are counted again, and the body may have changed what this \
+                 asks of them: go over all items and test inside the loop",
+            );
+        }
         for argument in &mut call.args {
-            if let Expr::Closure(closure) = &argument {
-                self.refuse_changes(closure);
-            }
             *argument = self.lasting_argument(argument.clone());
         }
         Expr::MethodCall(call)
     }
 
-    /// A closure in the iterator of a loop runs again in every round.
-    fn refuse_changes(&mut self, closure: &syn::ExprClosure) {
-        if let Some(change) = place::change_of_captured(closure) {
+    /// A closure in the iterator of a loop that suspends does not run when the item is asked for: it
+    /// runs for all items before, or again in every round.
+    pub(super) fn refuse_changes(&mut self, collection: &Expr) {
+        let Expr::MethodCall(call) = collection else { return };
+        self.refuse_changes(&call.receiver);
+        for argument in &call.args {
+            if let Expr::Closure(closure) = argument {
+                self.refuse_change(closure);
+            }
+        }
+    }
+
+    fn refuse_change(&mut self, closure: &syn::ExprClosure) {
+        let is_mutable = |name: &proc_macro2::Ident| {
+            super::resolve(&self.body, &self.scopes, name)
+                .is_some_and(|var| self.body.var(var).mutable)
+        };
+        if let Some(change) = place::change_of_captured(closure, &is_mutable) {
             self.diag.error(
                 Code::Borrow,
                 &change,
-                "this closure runs again after every wait of the loop, so it must not change \
-                 anything outside of itself: collect the items into a `Vec` before the loop",
+                "this closure does not run when its item is asked for: after a wait it runs again, \
+                 or it has run for all items before; so it must not change anything outside of \
+                 itself: do that in the body, or collect the items into a `Vec` before the loop",
             );
         }
     }
@@ -105,9 +150,12 @@ impl Lowering<'_> {
 
     fn lasting_argument(&mut self, argument: Expr) -> Expr {
         let is_function = matches!(&argument, Expr::Path(_)) && self.as_var(&argument).is_none();
-        let borrows = matches!(&argument, Expr::Reference(r) if root(&r.expr).is_some());
-        if is_constant(&argument) || is_function || borrows {
+        if is_constant(&argument) || is_function {
             return argument;
+        }
+        if let Expr::Reference(mut reference) = argument {
+            *reference.expr = self.lasting(*reference.expr);
+            return Expr::Reference(reference);
         }
         if self::borrows(&argument) {
             return self.lasting_chain(&argument);
@@ -178,6 +226,7 @@ impl Lowering<'_> {
         }
         let mut again = pat.clone();
         ForgetCopies.visit_pat_mut(&mut again);
+        ForgetValues.visit_pat_mut(&mut again);
         let kept = bindings(&again);
         let typed: Pat = match ty {
             Some(ty) => Pat::Type(syn::PatType {
@@ -220,6 +269,13 @@ impl Lowering<'_> {
         ];
         match init {
             Expr::Paren(inner) => self.borrows_again(&inner.expr),
+            // What is made anew can be taken apart anew.
+            Expr::Path(_) => {
+                self.as_var(init).is_some_and(|var| self.body.var(var).derived.is_some())
+            }
+            Expr::Tuple(tuple) => {
+                !tuple.elems.is_empty() && tuple.elems.iter().all(|part| self.borrows_again(part))
+            }
             Expr::Reference(reference) => self.is_lasting_place(&reference.expr),
             Expr::MethodCall(call) => {
                 call.args.is_empty()
@@ -311,9 +367,22 @@ pub(super) fn borrowable(collection: &Expr) -> bool {
 fn borrows(expr: &Expr) -> bool {
     match expr {
         Expr::MethodCall(call) => {
-            BORROWING.iter().any(|name| call.method == name) || borrows(&call.receiver)
+            let is_lazy = LAZY.iter().any(|name| call.method == name);
+            BORROWING.iter().any(|name| call.method == name) || (is_lazy && borrows(&call.receiver))
         }
         Expr::Paren(inner) => borrows(&inner.expr),
+        _ => false,
+    }
+}
+
+/// Whether the items of an iterator can be changed through it.
+fn changes_items(expr: &Expr) -> bool {
+    match expr {
+        Expr::MethodCall(call) => {
+            call.method.to_string().ends_with("_mut") || changes_items(&call.receiver)
+        }
+        Expr::Paren(inner) => changes_items(&inner.expr),
+        Expr::Reference(reference) => reference.mutability.is_some(),
         _ => false,
     }
 }
@@ -376,6 +445,25 @@ impl VisitMut for ForgetCopies {
     fn visit_pat_mut(&mut self, pat: &mut Pat) {
         if matches!(pat, Pat::Reference(_)) {
             *pat = syn::parse_quote!(_);
+        }
+        visit_mut::visit_pat_mut(self, pat);
+    }
+}
+
+/// What is matched may have been changed through a `&mut` since: only its shape is still the same.
+struct ForgetValues;
+
+impl VisitMut for ForgetValues {
+    fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        match pat {
+            Pat::Lit(_) | Pat::Range(_) => *pat = syn::parse_quote!(_),
+            Pat::Or(_) if bindings(pat).is_empty() => *pat = syn::parse_quote!(_),
+            Pat::Ident(name)
+                if name.subpat.as_ref().is_some_and(|(_, pat)| bindings(pat).is_empty()) =>
+            {
+                name.subpat = None;
+            }
+            _ => {}
         }
         visit_mut::visit_pat_mut(self, pat);
     }

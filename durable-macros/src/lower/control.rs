@@ -286,6 +286,7 @@ impl Lowering<'_> {
             let label = label.into_iter();
             return self.plain_stmt(syn::parse_quote!(#(#label)* for #pat in #collection #body));
         }
+        self.refuse_changes(&collection);
         if !self.is_borrowable(&collection) && holds_string_literals(&collection) {
             self.diag.error(
                 Code::Borrow,

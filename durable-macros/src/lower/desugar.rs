@@ -9,6 +9,7 @@ use syn::{Expr, Pat};
 use super::place::{is_place, root};
 use super::scope::bindings;
 use super::{Lowering, suspends};
+use crate::diag::Code;
 use crate::ir::DeriveId;
 
 impl Lowering<'_> {
@@ -62,6 +63,14 @@ impl Lowering<'_> {
                 group.push(arm);
                 continue;
             };
+            if has_alternatives(&pat) {
+                self.diag.error(
+                    Code::AwaitPlace,
+                    &pat,
+                    "a guard is asked again for each alternative of its pattern, and here it awaits: \
+                     write an arm for each alternative",
+                );
+            }
             stmts.extend(tested(&label, &scrutinee, &excluded, &group, false));
             excluded.extend(group.drain(..).map(|arm| arm.pat).filter(|p| !is_guarded(p)));
             let own = without_unused(&pat, &guard, &arm.body);
@@ -289,6 +298,23 @@ impl Dereference<'_> {
     }
 }
 
+/// Whether a pattern has alternatives of which several may match.
+fn has_alternatives(pat: &Pat) -> bool {
+    use syn::visit::{self, Visit};
+
+    struct Alternatives(bool);
+    impl<'ast> Visit<'ast> for Alternatives {
+        fn visit_pat_or(&mut self, pat: &'ast syn::PatOr) {
+            let is_value = |case: &Pat| matches!(case, Pat::Lit(_) | Pat::Path(_));
+            self.0 |= !pat.cases.iter().all(is_value);
+            visit::visit_pat_or(self, pat);
+        }
+    }
+    let mut alternatives = Alternatives(false);
+    alternatives.visit_pat(pat);
+    alternatives.0
+}
+
 fn is_guarded(pat: &Pat) -> bool {
     matches!(pat, Pat::Guard(_))
 }
@@ -334,18 +360,8 @@ fn without_unused(pat: &Pat, guard: &Expr, body: &Expr) -> Pat {
 
 /// Whether evaluating an expression again gives the same and does nothing.
 fn can_match_again(value: &Expr) -> bool {
-    /// Methods that only look.
-    const VIEWS: [&str; 9] = [
-        "as_str",
-        "as_ref",
-        "as_deref",
-        "as_slice",
-        "as_bytes",
-        "as_mut",
-        "as_deref_mut",
-        "trim",
-        "len",
-    ];
+    /// Methods that borrow from what they are called on, so that nothing can change it meanwhile.
+    const VIEWS: [&str; 5] = ["as_bytes", "as_deref", "as_ref", "as_slice", "as_str"];
     match value {
         Expr::Reference(reference) => is_place(&reference.expr),
         Expr::Paren(inner) => can_match_again(&inner.expr),

@@ -9,7 +9,7 @@ use syn::spanned::Spanned;
 
 use super::branches::Joined;
 use super::fork::AsyncExit;
-use super::place::{can_stay, is_assignable};
+use super::place::{can_keep_index, can_stay, has_index, is_assignable};
 use super::suspend::Waits;
 use super::{Dest, Lowering, suspends};
 use crate::diag::Code;
@@ -203,6 +203,10 @@ impl Lowering<'_> {
     // --- awaits -------------------------------------------------------------------------------------
 
     fn await_expr(&mut self, call: syn::ExprAwait) -> Expr {
+        let mut call = call;
+        while let Expr::Paren(inner) = *call.base {
+            call.base = inner.expr;
+        }
         if let Expr::Async(block) = &*call.base {
             let var = self.temporary("value", false);
             self.push(Node::Declare { var });
@@ -305,7 +309,8 @@ impl Lowering<'_> {
             | BinOp::BitOrAssign(_)
             | BinOp::ShlAssign(_)
             | BinOp::ShrAssign(_) => {
-                if !is_assignable(&e.left) {
+                let is_fixed = !has_index(&e.left) || can_keep_index(&e.left, &e.right);
+                if !is_assignable(&e.left) || !is_fixed {
                     self.diag.error(
                         Code::AwaitPlace,
                         &e.left,

@@ -77,7 +77,7 @@ impl Splitter {
         let mut index = 0;
         while index < block.stmts.len() {
             if let Stmt::Local(local) = &block.stmts[index]
-                && local.init.is_some()
+                && local.init.as_ref().is_some_and(|init| self.is_owned(&init.expr))
                 && !matches!(&local.pat, Pat::Type(typed) if !is_owner(&typed.ty))
             {
                 for name in bindings(&local.pat) {
@@ -85,6 +85,45 @@ impl Splitter {
                 }
             }
             index += 1;
+        }
+    }
+
+    /// Whether a value is certainly not a reference into something else.
+    fn is_owned(&self, value: &Expr) -> bool {
+        /// Methods that give what they take out or make anew.
+        const OWNING: [&str; 16] = [
+            "clone",
+            "cloned",
+            "into_inner",
+            "into_iter",
+            "into_keys",
+            "into_values",
+            "pop",
+            "pop_back",
+            "pop_first",
+            "pop_front",
+            "pop_last",
+            "remove",
+            "replace",
+            "swap_remove",
+            "take",
+            "to_owned",
+        ];
+        match value {
+            Expr::Await(_) | Expr::Call(_) | Expr::Struct(_) => true,
+            Expr::Try(inner) => self.is_owned(&inner.expr),
+            Expr::Paren(inner) => self.is_owned(&inner.expr),
+            Expr::Field(field) => self.is_owned(&field.base),
+            Expr::Path(path) => {
+                path.path.get_ident().is_some_and(|name| !self.borrowed.contains(&name.to_string()))
+            }
+            Expr::MethodCall(call) => {
+                let name = call.method.to_string();
+                OWNING.contains(&name.as_str())
+                    || (CONSUMING.contains(&name.as_str()) && self.is_owned(&call.receiver))
+                    || (name == "next" && self.is_owned(&call.receiver))
+            }
+            _ => false,
         }
     }
 
@@ -114,6 +153,18 @@ impl Splitter {
         block.stmts.splice(from + at..from + at, parts);
     }
 
+    fn condition_bindings(&self, condition: &Expr) -> Vec<Binding> {
+        match condition {
+            Expr::Let(binding) if self.is_owned(&binding.expr) => bindings(&binding.pat),
+            Expr::Binary(chain) => {
+                let mut all = self.condition_bindings(&chain.left);
+                all.extend(self.condition_bindings(&chain.right));
+                all
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Visits code in which these names are references.
     fn borrowing(&mut self, pat: &Pat, visit: impl FnOnce(&mut Self)) {
         let before = self.borrowed.len();
@@ -136,7 +187,7 @@ impl VisitMut for Splitter {
             }
             collection => borrowable(collection),
         };
-        if is_derived {
+        if is_derived || !self.is_owned(&expr.expr) {
             let pat = expr.pat.clone();
             self.borrowing(&pat, |this| visit_mut::visit_expr_for_loop_mut(this, expr));
         } else {
@@ -146,37 +197,29 @@ impl VisitMut for Splitter {
     }
 
     fn visit_expr_if_mut(&mut self, expr: &mut syn::ExprIf) {
-        self.block(&mut expr.then_branch, condition_bindings(&expr.cond));
+        self.block(&mut expr.then_branch, self.condition_bindings(&expr.cond));
         visit_mut::visit_expr_if_mut(self, expr);
     }
 
     fn visit_expr_while_mut(&mut self, expr: &mut syn::ExprWhile) {
-        self.block(&mut expr.body, condition_bindings(&expr.cond));
+        self.block(&mut expr.body, self.condition_bindings(&expr.cond));
         visit_mut::visit_expr_while_mut(self, expr);
     }
 
-    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
-        if let Expr::Block(body) = &mut *arm.body {
-            self.block(&mut body.block, bindings(&arm.pat));
+    fn visit_expr_match_mut(&mut self, expr: &mut syn::ExprMatch) {
+        if self.is_owned(&expr.expr) {
+            for arm in &mut expr.arms {
+                if let Expr::Block(body) = &mut *arm.body {
+                    self.block(&mut body.block, bindings(&arm.pat));
+                }
+            }
         }
-        visit_mut::visit_arm_mut(self, arm);
+        visit_mut::visit_expr_match_mut(self, expr);
     }
 
     fn visit_expr_closure_mut(&mut self, _: &mut syn::ExprClosure) {}
 
     fn visit_item_mut(&mut self, _: &mut syn::Item) {}
-}
-
-fn condition_bindings(condition: &Expr) -> Vec<Binding> {
-    match condition {
-        Expr::Let(binding) => bindings(&binding.pat),
-        Expr::Binary(chain) => {
-            let mut all = condition_bindings(&chain.left);
-            all.extend(condition_bindings(&chain.right));
-            all
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// Where to split a variable, counted in statements, and into which fields; `None` if it can stay
@@ -185,12 +228,13 @@ fn plan(stmts: &mut [Stmt], name: &Ident) -> Option<(usize, BTreeSet<String>)> {
     if !stmts.iter().any(stmt_suspends) {
         return None;
     }
+    // A statement may hide the name from those behind it.
+    let mut mentions = Mentions::new(name, false);
     let events: Vec<Vec<Event>> = stmts
         .iter_mut()
         .map(|stmt| {
-            let mut mentions = Mentions::new(name, false);
             mentions.visit_stmt_mut(stmt);
-            mentions.events
+            std::mem::take(&mut mentions.events)
         })
         .collect();
     // Behind the last mention of the whole.

@@ -337,12 +337,9 @@ impl Lowering<'_> {
 
     /// An `async move` block has variables of its own, with the values of those around it.
     fn capture(&mut self, block: &syn::Block) {
-        let block: Expr = syn::parse_quote!(#block);
-        let mentioned = self.expr_fragment(block);
-        let captured: Vec<VarId> = mentioned
-            .uses
-            .union(&mentioned.assigns)
-            .copied()
+        let captured: Vec<VarId> = self
+            .mentions(block)
+            .into_iter()
             .filter(|var| {
                 let var = self.body.var(*var);
                 !var.temporary && !var.is_made_anew()

@@ -172,42 +172,62 @@ pub(super) fn can_stay(place: &Expr, later: &[Expr]) -> bool {
     !changes.found
 }
 
-/// Where a closure visibly changes something that is not its own, if it does.
-pub(super) fn change_of_captured(closure: &syn::ExprClosure) -> Option<Expr> {
+/// Where a closure changes something that is not its own, if it may. `is_mutable` says whether a
+/// name from outside can be changed at all.
+pub(super) fn change_of_captured(
+    closure: &syn::ExprClosure,
+    is_mutable: &dyn Fn(&syn::Ident) -> bool,
+) -> Option<Expr> {
     use syn::visit::{self, Visit};
 
-    /// Methods of std's collections that change them.
-    const CHANGING: [&str; 14] = [
-        "append",
-        "clear",
-        "drain",
-        "entry",
-        "extend",
-        "insert",
-        "next",
-        "pop",
-        "pop_front",
-        "push",
-        "push_back",
-        "push_str",
-        "remove",
-        "retain",
+    /// Methods of std that change nothing.
+    const READING: [&str; 28] = [
+        "as_bytes",
+        "as_ref",
+        "as_slice",
+        "as_str",
+        "binary_search",
+        "clone",
+        "cmp",
+        "contains",
+        "contains_key",
+        "copied",
+        "ends_with",
+        "eq",
+        "first",
+        "get",
+        "is_empty",
+        "is_none",
+        "is_some",
+        "iter",
+        "keys",
+        "last",
+        "len",
+        "max",
+        "min",
+        "starts_with",
+        "to_owned",
+        "to_string",
+        "to_vec",
+        "values",
     ];
-    struct Changes {
+    struct Changes<'a> {
         own: Vec<String>,
+        is_mutable: &'a dyn Fn(&syn::Ident) -> bool,
         found: Option<Expr>,
     }
-    impl Changes {
+    impl Changes<'_> {
         fn check(&mut self, place: &Expr) {
             if let Some(name) = root(place)
                 && !self.own.contains(&name.to_string())
+                && (self.is_mutable)(name)
                 && self.found.is_none()
             {
                 self.found = Some(place.clone());
             }
         }
     }
-    impl<'ast> Visit<'ast> for Changes {
+    impl<'ast> Visit<'ast> for Changes<'_> {
         fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
             self.own.push(pat.ident.to_string());
             visit::visit_pat_ident(self, pat);
@@ -229,13 +249,25 @@ pub(super) fn change_of_captured(closure: &syn::ExprClosure) -> Option<Expr> {
             visit::visit_expr_reference(self, e);
         }
         fn visit_expr_method_call(&mut self, e: &'ast syn::ExprMethodCall) {
-            if CHANGING.iter().any(|name| e.method == name) {
+            if !READING.iter().any(|name| e.method == name) {
                 self.check(&e.receiver);
             }
             visit::visit_expr_method_call(self, e);
         }
+        fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+            // `write!` and unknown macros may change what they are given first.
+            let first = mac.tokens.clone().into_iter().next();
+            let takes_place = mac
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| ["write", "writeln"].iter().any(|name| last.ident == name));
+            if let (true, Some(proc_macro2::TokenTree::Ident(name))) = (takes_place, first) {
+                self.check(&syn::parse_quote!(#name));
+            }
+        }
     }
-    let mut changes = Changes { own: Vec::new(), found: None };
+    let mut changes = Changes { own: Vec::new(), is_mutable, found: None };
     changes.visit_expr_closure(closure);
     changes.found
 }
@@ -257,10 +289,25 @@ pub(super) fn is_assignable(expr: &Expr) -> bool {
     }
 }
 
+/// Whether the indices of a place are the same after `value` was evaluated.
+pub(super) fn can_keep_index(place: &Expr, value: &Expr) -> bool {
+    match place {
+        Expr::Index(index) => {
+            can_keep_index(&index.expr, value)
+                && (is_constant(&index.index)
+                    || can_stay(&index.index, std::slice::from_ref(value)))
+        }
+        Expr::Field(field) => can_keep_index(&field.base, value),
+        Expr::Paren(inner) => can_keep_index(&inner.expr, value),
+        _ => true,
+    }
+}
+
 pub(super) fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::Lit(_) | Expr::Closure(_) => true,
         Expr::Unary(unary) => is_constant(&unary.expr),
+        Expr::Range(range) => range.start.is_none() && range.end.is_none(),
         other => other.to_token_stream().is_empty(),
     }
 }

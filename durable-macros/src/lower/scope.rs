@@ -137,13 +137,15 @@ impl<'a> JumpMarks<'a> {
                 let span = tried.question_token.span;
                 let tried = &tried.expr;
                 let branch = quote_spanned!(span=> ::durable::__private::Try::branch(#tried));
+                let rest = Ident::new("residual", Span::mixed_site());
+                let value = Ident::new("value", Span::mixed_site());
                 let residual = quote_spanned! {span=>
-                    ::durable::__private::FromResidual::from_residual(residual)
+                    ::durable::__private::FromResidual::from_residual(#rest)
                 };
                 *expr = syn::parse_quote! {
                     match #branch {
-                        ::core::ops::ControlFlow::Continue(value) => value,
-                        ::core::ops::ControlFlow::Break(residual) => {
+                        ::core::ops::ControlFlow::Continue(#value) => #value,
+                        ::core::ops::ControlFlow::Break(#rest) => {
                             #result = #residual;
                             #mark
                         }
