@@ -1,8 +1,8 @@
 //! `#[cfg]` inside of a body. A macro cannot know which conditions hold, so an orchestrator with
 //! such conditions is compiled once for each combination, and rustc keeps the one that applies.
 
-use quote::{ToTokens, quote};
-use syn::visit::{self, Visit};
+use quote::quote;
+use syn::visit::Visit;
 use syn::visit_mut::{self, VisitMut};
 
 use crate::diag::{Code, Diagnostics};
@@ -88,10 +88,6 @@ impl<'ast> Visit<'ast> for Conditions {
     }
 
     fn visit_item(&mut self, _: &'ast syn::Item) {}
-
-    fn visit_stmt(&mut self, stmt: &'ast syn::Stmt) {
-        visit::visit_stmt(self, stmt);
-    }
 }
 
 /// Removes what is off, and the attributes of what is on.
@@ -164,6 +160,5 @@ pub(crate) fn only_where(
     if cfgs.is_empty() || errors.is_empty() {
         return errors;
     }
-    let errors = errors.into_token_stream();
     quote!(#(#cfgs)* const _: () = { #errors };)
 }

@@ -667,3 +667,62 @@ fn references_are_taken_apart_across_awaits() {
     let shapes = vec![Some(Shape::Line(2)), None, Some(named), Some(Shape::Dot)];
     assert_eq!(run::<taken_apart>((shapes, Some(4), Shape::Line(5))), ["4", "s", "3", "0", "9"]);
 }
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Size {
+    n: i64,
+}
+
+#[orchestrator]
+async fn hidden_in_guards(shapes: Vec<Shape>, v: Vec<i64>) -> Result<i64, TaskError> {
+    Ok(match shapes[0] {
+        Shape::Line(n) if v.iter().any(|n| *n > 2) && echo(n).await? > 5 => n,
+        Shape::Line(n)
+            if {
+                let n = n + 1;
+                echo(n).await? > 4 && matches!(Some(n), Some(n) if n > 2)
+            } =>
+        {
+            n + 100
+        }
+        Shape::Line(n) if echo(Size { n }.n).await? > 2 && format!("{n}").len() == 1 => n + 200,
+        _ => 0,
+    })
+}
+
+#[test]
+fn names_are_hidden_inside_of_guards() {
+    let run = |n, v| run::<hidden_in_guards>((vec![Shape::Line(n)], v));
+    assert_eq!(run(9, vec![3]), 9);
+    assert_eq!(run(4, vec![3]), 104);
+    assert_eq!(run(3, vec![]), 203);
+    assert_eq!(run(1, vec![3]), 0);
+}
+
+#[orchestrator]
+async fn moved_by_branches(plan: Plan) -> Result<i64, TaskError> {
+    let (files, links) = try_join!(
+        async {
+            let mut n = 0;
+            for file in plan.files {
+                n += word(file).await?.len();
+            }
+            Ok::<usize, TaskError>(n)
+        },
+        async {
+            let mut n = 0;
+            for link in plan.links {
+                n += word(link).await?.len();
+            }
+            Ok(n)
+        },
+    )?;
+    let label = if files > links { "files".to_owned() } else { "links".to_owned() };
+    word(label.clone()).await?;
+    Ok((files + links + label.len()) as i64 + plan.count)
+}
+
+#[test]
+fn branches_move_different_fields() {
+    assert_eq!(run::<moved_by_branches>((a_plan(),)), 2 + 1 + 5 + 4);
+}

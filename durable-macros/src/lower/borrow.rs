@@ -217,7 +217,9 @@ impl Lowering<'_> {
     ) -> Vec<VarId> {
         if !self.borrows_again(init) {
             let binds = self.bind_pat(pat);
-            if visibly_borrows(init) {
+            let is_reference =
+                matches!(ty, Some(syn::Type::Reference(_))) && !matches!(init, Expr::Lit(_));
+            if is_reference || visibly_borrows(init) {
                 for var in &binds {
                     self.body.vars[var.0].borrows = true;
                 }
@@ -434,6 +436,25 @@ fn visibly_borrows(init: &Expr) -> bool {
         Expr::Reference(reference) => !is_literal(&reference.expr),
         Expr::Paren(inner) => visibly_borrows(&inner.expr),
         Expr::MethodCall(call) => CERTAIN.iter().any(|name| call.method == name),
+        other => is_text(other),
+    }
+}
+
+/// Whether a branching visibly gives a string literal.
+fn is_text(value: &Expr) -> bool {
+    let ends_in_text = |block: &syn::Block| {
+        matches!(block.stmts.last(), Some(syn::Stmt::Expr(value, None))
+            if is_text(value)
+                || matches!(value, Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. })))
+    };
+    match value {
+        Expr::If(branch) => ends_in_text(&branch.then_branch),
+        Expr::Block(block) => ends_in_text(&block.block),
+        Expr::Match(branch) => branch.arms.iter().any(|arm| {
+            is_text(&arm.body)
+                || matches!(&*arm.body, Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. }))
+        }),
+        Expr::Paren(inner) => is_text(&inner.expr),
         _ => false,
     }
 }

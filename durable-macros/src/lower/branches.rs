@@ -121,6 +121,41 @@ pub(crate) fn parts(mac: &syn::Macro) -> Vec<(Option<Pat>, Expr)> {
     }
 }
 
+/// Visits the expressions in a macro that awaits by itself, each with the pattern whose names it
+/// sees.
+pub(crate) fn visit_parts_mut(
+    mac: &mut syn::Macro,
+    visit: &mut dyn FnMut(Option<&Pat>, &mut Expr),
+) {
+    match Waits::of(&mac.path) {
+        Some(Waits::Select) => {
+            let Ok(mut select) = syn::parse2::<Select>(mac.tokens.clone()) else { return };
+            let mut tokens = proc_macro2::TokenStream::new();
+            for SelectArm { pat, call, condition, handler } in &mut select.arms {
+                visit(None, call);
+                if let Some(condition) = condition.as_mut() {
+                    visit(None, condition);
+                }
+                visit(Some(pat), handler);
+                let condition = condition.iter();
+                tokens.extend(quote::quote!(#pat = #call #(, if #condition)* => #handler,));
+            }
+            if let Some(otherwise) = &mut select.otherwise {
+                visit(None, otherwise);
+                tokens.extend(quote::quote!(else => #otherwise));
+            }
+            mac.tokens = tokens;
+        }
+        Some(Waits::Join | Waits::TryJoin) => {
+            let Ok(mut joined) = syn::parse2::<Joined>(mac.tokens.clone()) else { return };
+            joined.branches.iter_mut().for_each(|branch| visit(None, branch));
+            let branches = joined.branches;
+            mac.tokens = quote::quote!(#(#branches),*);
+        }
+        None => {}
+    }
+}
+
 /// Whether a pattern visibly matches every value.
 pub(crate) fn is_irrefutable(pat: &Pat) -> bool {
     match pat {

@@ -6,8 +6,9 @@ use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Pat};
 
+use super::macros::{takes_expressions, visit_arguments_mut};
 use super::place::{is_place, root};
-use super::scope::bindings;
+use super::scope::{Binding, bindings};
 use super::{Lowering, suspends};
 use crate::diag::Code;
 use crate::ir::DeriveId;
@@ -119,7 +120,7 @@ impl Lowering<'_> {
 
     /// Whether the bindings of a pattern visibly are references.
     fn is_borrowed(&self, scrutinee: &Expr) -> bool {
-        !is_place(scrutinee)
+        (!is_place(scrutinee) && !matches!(scrutinee, Expr::Index(_)))
             || root(scrutinee)
                 .and_then(|name| super::resolve(&self.body, &self.scopes, name))
                 .is_some_and(|var| self.body.var(var).is_made_anew())
@@ -254,8 +255,17 @@ fn mentions(code: &str, name: &Ident) -> bool {
     code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }
 
-/// Puts `(*name)` for each of the names.
+/// Puts `(*name)` for each of the names, where they are not hidden by others.
 struct Dereference<'a>(&'a [Ident]);
+
+impl Dereference<'_> {
+    /// Visits code in which these names mean something else.
+    fn hiding(&mut self, hidden: &[Binding], visit: impl FnOnce(&mut Dereference<'_>)) {
+        let hides = |name: &Ident| hidden.iter().any(|binding| binding.ident == *name);
+        let left: Vec<Ident> = self.0.iter().filter(|name| !hides(name)).cloned().collect();
+        visit(&mut Dereference(&left));
+    }
+}
 
 impl VisitMut for Dereference<'_> {
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
@@ -269,8 +279,66 @@ impl VisitMut for Dereference<'_> {
         visit_mut::visit_expr_mut(self, expr);
     }
 
+    fn visit_field_value_mut(&mut self, field: &mut syn::FieldValue) {
+        self.visit_expr_mut(&mut field.expr);
+        if field.colon_token.is_none() && !matches!(field.expr, Expr::Path(_)) {
+            // `Point { x }` is `Point { x: x }`.
+            field.colon_token = Some(syn::token::Colon::default());
+        }
+    }
+
+    fn visit_expr_closure_mut(&mut self, closure: &mut syn::ExprClosure) {
+        let hidden: Vec<Binding> = closure.inputs.iter().flat_map(bindings).collect();
+        self.hiding(&hidden, |inner| inner.visit_expr_mut(&mut closure.body));
+    }
+
+    fn visit_block_mut(&mut self, block: &mut syn::Block) {
+        let mut hidden = Vec::new();
+        for stmt in &mut block.stmts {
+            if let syn::Stmt::Local(local) = stmt {
+                if let Some(init) = &mut local.init {
+                    self.hiding(&hidden, |inner| visit_mut::visit_local_init_mut(inner, init));
+                }
+                hidden.extend(bindings(&local.pat));
+            } else {
+                self.hiding(&hidden, |inner| inner.visit_stmt_mut(stmt));
+            }
+        }
+    }
+
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        let hidden = bindings(&arm.pat);
+        self.hiding(&hidden, |inner| visit_mut::visit_arm_mut(inner, arm));
+    }
+
+    fn visit_expr_if_mut(&mut self, expr: &mut syn::ExprIf) {
+        let hidden = condition_bindings(&expr.cond);
+        self.visit_expr_mut(&mut expr.cond);
+        self.hiding(&hidden, |inner| inner.visit_block_mut(&mut expr.then_branch));
+        if let Some((_, otherwise)) = &mut expr.else_branch {
+            self.visit_expr_mut(otherwise);
+        }
+    }
+
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
-        mac.tokens = self.tokens(&mac.tokens);
+        let before = mac.tokens.to_string();
+        visit_arguments_mut(mac, &mut |argument| self.visit_expr_mut(argument));
+        // What is not known is seen as tokens.
+        if mac.tokens.to_string() == before && !takes_expressions(mac) {
+            mac.tokens = self.tokens(&mac.tokens);
+        }
+    }
+}
+
+fn condition_bindings(condition: &Expr) -> Vec<Binding> {
+    match condition {
+        Expr::Let(binding) => bindings(&binding.pat),
+        Expr::Binary(chain) => {
+            let mut all = condition_bindings(&chain.left);
+            all.extend(condition_bindings(&chain.right));
+            all
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -365,6 +433,7 @@ fn can_match_again(value: &Expr) -> bool {
     match value {
         Expr::Reference(reference) => is_place(&reference.expr),
         Expr::Paren(inner) => can_match_again(&inner.expr),
+        Expr::Index(index) => is_place(&index.expr) && matches!(*index.index, Expr::Lit(_)),
         Expr::MethodCall(call) => {
             call.args.is_empty()
                 && is_place(&call.receiver)

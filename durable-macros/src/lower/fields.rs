@@ -14,8 +14,9 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, Member, Pat, Stmt};
 
 use super::borrow::borrowable;
+use super::branches::visit_parts_mut;
 use super::scope::{Binding, bindings};
-use super::suspend::{has_await, stmt_suspends};
+use super::suspend::{Waits, has_await, stmt_suspends};
 use crate::parse::Param;
 
 /// Begins the names of such variables; the saved name is without it.
@@ -40,6 +41,9 @@ const CONSUMING: [&str; 14] = [
     "unwrap_or_default",
     "unwrap_or_else",
 ];
+
+/// Macros whose arguments are expressions that are taken by reference.
+const FORMAT: [&str; 5] = ["format", "assert", "assert_eq", "assert_ne", "panic"];
 
 /// Gives moved fields variables of their own, in the whole body.
 pub(super) fn split(body: &mut Block, params: &[Param]) {
@@ -415,8 +419,18 @@ impl VisitMut for Mentions<'_> {
     }
 
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
-        /// Macros whose arguments are expressions that are taken by reference.
-        const FORMAT: [&str; 5] = ["format", "assert", "assert_eq", "assert_ne", "panic"];
+        if Waits::of(&mac.path).is_some() {
+            // Its tokens stay as they are while nothing is rewritten.
+            let mut seen = mac.clone();
+            visit_parts_mut(if self.rewrite { mac } else { &mut seen }, &mut |pat, part| {
+                self.scoped(|this| {
+                    pat.cloned().iter_mut().for_each(|pat| this.visit_pat_mut(pat));
+                    this.moved(part);
+                });
+            });
+            self.events.push(Event::Await);
+            return;
+        }
         let name = mac.path.segments.last().map(|segment| segment.ident.to_string());
         let is_known = name.is_some_and(|name| FORMAT.contains(&name.as_str()));
         let parser = Punctuated::<Expr, syn::Token![,]>::parse_terminated;
@@ -436,7 +450,7 @@ impl VisitMut for Mentions<'_> {
             }
             None => self.tokens(&mac.tokens),
         }
-        if super::suspend::Waits::of(&mac.path).is_some() || has_await(&mac.tokens) {
+        if has_await(&mac.tokens) {
             self.events.push(Event::Await);
         }
     }

@@ -147,6 +147,12 @@ impl Lowering<'_> {
     }
 }
 
+/// Whether the arguments of a macro are known to be expressions.
+pub(super) fn takes_expressions(mac: &syn::Macro) -> bool {
+    let name = mac.path.segments.last().map(|segment| segment.ident.to_string());
+    name.is_some_and(|name| Arguments::of(&name).is_some())
+}
+
 /// Visits the arguments of a macro of std as the expressions that they are.
 pub(crate) fn visit_arguments_mut(mac: &mut syn::Macro, visit: &mut dyn FnMut(&mut Expr)) {
     let name = mac.path.segments.last().map(|segment| segment.ident.to_string());

@@ -97,7 +97,9 @@ pub enum Incompatible {
                be saved",
     label = "this variable must be saved while the orchestrator waits",
     note = "implement `Serialize` and `Deserialize` for its type, or let its last use come \
-            before the await"
+            before the await",
+    note = "a borrow, a closure or a guard cannot be saved: keep a copy, or make it again after \
+            the await"
 )]
 pub trait Keep<Variable, Await>: Serialize + DeserializeOwned + Send + 'static {}
 

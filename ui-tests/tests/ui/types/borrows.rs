@@ -38,7 +38,15 @@ async fn called(names: Vec<String>) -> Result<usize, TaskError> {
     Ok(name.len())
 }
 
+#[orchestrator]
+async fn texts(n: u64) -> Result<usize, TaskError> {
+    let label = if n == 1 { "one" } else { "many" };
+    work(1).await?;
+    Ok(label.len())
+}
+
 fn main() {
+    let _ = texts(1);
     let _ = (found(Vec::new()), iterator(Vec::new()), hidden(String::new()));
     let _ = (called(Vec::new()), work(1));
 }
