@@ -366,7 +366,8 @@ const _: () = {
                     |__error| {
                         #[allow(unused_imports)]
                         use ::durable::__private::describe::{
-                            DescribePlain as _, DescribeWithData as _,
+                            DescribeDynamic as _, DescribePlain as _,
+                            DescribeWithData as _,
                         };
                         (&__error).describe_kind().describe(__error)
                     },

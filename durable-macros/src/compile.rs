@@ -11,9 +11,9 @@ use crate::diag::{Code, Diagnostics};
 use crate::emit::{self, Compiled};
 use crate::layout::Layout;
 use crate::liveness::Liveness;
-use crate::lower::{Source, lower};
+use crate::lower::{Lowered, Source, lower};
 use crate::parse::{FunctionItem, ORCHESTRATION_CONTEXT, Options};
-use crate::{check, conditional, determinism, nesting, parse};
+use crate::{check, conditional, determinism, nesting, parse, rules};
 
 /// Compiles an orchestrator.
 pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -45,7 +45,8 @@ fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenS
     let mut diag = Diagnostics::new();
     check::body(&item, &mut diag);
     scan(&mut item, "an orchestrator", &mut diag);
-    let compiled = passes(&item, &mut diag);
+    let rules = rules::take(&mut item.body, &item.params, &mut diag);
+    let compiled = Compiled { rules, ..passes(&item, &mut diag) };
     debug::print(&item, &compiled, &diag);
     let items = if ok && !diag.has_errors() {
         emit::orchestrator(&item, &compiled)
@@ -69,7 +70,8 @@ fn passes(item: &FunctionItem, diag: &mut Diagnostics) -> Compiled {
     let liveness = Liveness::of(&lowered.body);
     let layout = Layout::of(&lowered.body, &liveness, &lowered.params);
     check::borrows(&lowered.body, &layout, diag);
-    Compiled { body: lowered.body, items: lowered.items, params: lowered.params, liveness, layout }
+    let Lowered { body, items, params } = lowered;
+    Compiled { body, items, params, liveness, layout, rules: Vec::new() }
 }
 
 /// Compiles an activity: a function, or the async methods of an impl block.

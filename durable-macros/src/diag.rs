@@ -39,6 +39,8 @@ pub(crate) enum Code {
     Order,
     /// D016: code that is nested too deeply.
     Nesting,
+    /// D017: a retry rule that could not be found again.
+    Rule,
 }
 
 impl Code {
@@ -61,6 +63,7 @@ impl Code {
             Self::Reason => "D014",
             Self::Order => "D015",
             Self::Nesting => "D016",
+            Self::Rule => "D017",
         }
     }
 }

@@ -128,7 +128,9 @@ fn encode_outcome(ret: &Return, output: &syn::Ident, encode: &TokenStream) -> To
 fn describe(error: &syn::Ident) -> TokenStream {
     quote! {{
         #[allow(unused_imports)]
-        use ::durable::__private::describe::{DescribePlain as _, DescribeWithData as _};
+        use ::durable::__private::describe::{
+            DescribeDynamic as _, DescribePlain as _, DescribeWithData as _,
+        };
         (&#error).describe_kind().describe(#error)
     }}
 }

@@ -13,6 +13,7 @@ mod liveness;
 mod lower;
 mod nesting;
 mod parse;
+mod rules;
 
 use proc_macro::TokenStream;
 

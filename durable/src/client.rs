@@ -89,6 +89,7 @@ impl Client {
     ) -> Result<Handle<F::Output>, ClientError> {
         let input = crate::task::checked(call.input.encode())
             .map_err(|failure| ClientError::invalid_arguments(F::NAME, &failure))?;
+        call.check_start()?;
         let (name, version, options) = (F::NAME, F::VERSION, call.options);
         let start = Start { name, version, input, options, only: None };
         let started = self.start_instance(start).await?;

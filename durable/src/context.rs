@@ -17,6 +17,7 @@ use crate::error::TaskFailure;
 use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::program::Orchestration;
+use crate::start::InvalidStart;
 use crate::task::{Call, EventName, EventWait, Spawn, Task, Timer, checked, encode_input};
 use crate::turn::{EntityAddress, scope};
 
@@ -88,8 +89,10 @@ impl OrchestrationContext {
     /// this orchestration.
     pub fn start<F: Orchestration>(&self, call: Call<F>) -> String {
         let input = passed("the arguments of an orchestration", checked(call.input.encode()));
-        if let Err(failure) = call.options.check_inside() {
-            panic!("{}", failure.failure);
+        if let Err(InvalidStart::Id(reason) | InvalidStart::Option(reason)) =
+            call.check_start().and_then(|()| call.options.check_inside())
+        {
+            panic!("{reason}");
         }
         scope::with(|core| core.start_detached(call.options, F::NAME, F::VERSION, input))
     }

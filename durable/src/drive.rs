@@ -59,6 +59,8 @@ pub struct Drive {
     record: InstanceRecord,
     side: BTreeMap<SideKey, Payload>,
     open: BTreeMap<i64, Open>,
+    /// Which timer of its task each open timer is.
+    rounds: BTreeMap<i64, u32>,
     now: Timestamp,
     turns: usize,
     outcome: Option<Outcome>,
@@ -98,6 +100,7 @@ impl Drive {
             record,
             side: BTreeMap::new(),
             open: BTreeMap::new(),
+            rounds: BTreeMap::new(),
             now,
             turns: 0,
             outcome: None,
@@ -138,6 +141,7 @@ impl Drive {
         self.turn(vec![Inbound::Message(Body::Timer {
             number: self.record.no.0,
             task: TaskId(task),
+            round: self.rounds.get(&task).copied().unwrap_or_default(),
         })])
     }
 
@@ -187,11 +191,14 @@ impl Drive {
                 Open::Activity { attempt: start.attempt, name: start.name, input: start.input };
             self.open.insert(start.task.0, open);
         }
-        for (task, due) in output.schedule {
-            self.open.insert(task.0, Open::Timer { due });
+        for (key, due) in output.schedule {
+            self.rounds.insert(key.task.0, key.round);
+            // The time limit of an attempt is not driven.
+            self.open.entry(key.task.0).or_insert(Open::Timer { due });
         }
-        for task in output.unschedule.iter().chain(&output.cancel) {
-            self.open.remove(&task.0);
+        let cancelled = output.cancel.iter().map(|(task, _)| task.0);
+        for task in output.unschedule.iter().map(|key| key.task.0).chain(cancelled) {
+            self.open.remove(&task);
         }
         self.store(output.change);
     }

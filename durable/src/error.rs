@@ -19,6 +19,14 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 /// left out: it would grow with each orchestration that it passes through.
 pub(crate) const MAX_ERROR_PAYLOAD_BYTES: usize = 64 * 1024;
 
+/// The longest chain of failed calls that is kept in an error: one for each orchestration that it
+/// passed through.
+pub(crate) const MAX_CAUSES: usize = 32;
+
+/// The largest cause that is kept with the values of its errors, in bytes of JSON. Of a larger one
+/// the types and messages are kept.
+const MAX_CAUSE_BYTES: usize = 64 * 1024;
+
 /// An error as it is saved: its type, its message, and the chain of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -33,6 +41,12 @@ pub struct Failure {
     /// The error itself as JSON text, if its type can be serialised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
+    /// Whether trying again is of no use: no retry policy does. See [`NonRetryable`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub non_retryable: bool,
+    /// The failed call that this error came of, if there is one among its sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<TaskError>>,
 }
 
 impl Failure {
@@ -43,7 +57,14 @@ impl Failure {
             message: cut(message.into()),
             sources: Vec::new(),
             payload: None,
+            non_retryable: false,
+            cause: None,
         }
+    }
+
+    /// The same, which no retry policy tries again.
+    pub(crate) fn final_one(error_type: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { non_retryable: true, ..Self::new(error_type, message) }
     }
 
     /// Describes any error, with the chain of its sources.
@@ -52,20 +73,37 @@ impl Failure {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let boxed: Box<dyn Error + Send + Sync> = error.into();
-        let mut sources = Vec::new();
-        let mut next = boxed.source();
+        Self::of_dyn(std::any::type_name::<E>(), &*boxed)
+    }
+
+    /// The same for an error of the type of this name.
+    pub(crate) fn of_dyn(error_type: &str, error: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::new(error_type, error.to_string());
+        if let Some(wrapper) = error.downcast_ref::<NonRetryable>() {
+            wrapper.error_type.clone_into(&mut failure.error_type);
+            failure.payload.clone_from(&wrapper.payload);
+        }
+        failure.look_into(error);
+        let mut next = error.source();
         while let Some(source) = next {
-            if sources.len() == MAX_SOURCES {
+            if failure.sources.len() == MAX_SOURCES {
                 break;
             }
-            sources.push(cut(source.to_string()));
+            failure.sources.push(cut(source.to_string()));
+            failure.look_into(source);
             next = source.source();
         }
-        Self {
-            error_type: std::any::type_name::<E>().to_owned(),
-            message: cut(boxed.to_string()),
-            sources,
-            payload: None,
+        failure
+    }
+
+    /// Takes note of what an error of the chain says to the engine.
+    fn look_into(&mut self, error: &(dyn Error + 'static)) {
+        self.non_retryable |= error.is::<NonRetryable>();
+        if self.cause.is_none()
+            && let Some(call) = error.downcast_ref::<TaskError>()
+        {
+            self.non_retryable |= call.failure().non_retryable;
+            self.cause = Some(Box::new(call.clone().as_cause()));
         }
     }
 
@@ -181,18 +219,105 @@ impl TaskError {
         &self.0.failure
     }
 
+    /// Whether trying again is of no use; see [`NonRetryable`].
+    pub fn is_non_retryable(&self) -> bool {
+        self.0.failure.non_retryable
+    }
+
+    /// The failed call that this one failed of: what the sub-orchestration that was called here had
+    /// called itself.
+    pub fn cause(&self) -> Option<&TaskError> {
+        self.0.failure.cause.as_deref()
+    }
+
+    /// The last of the [causes](Self::cause), or this error if it has none.
+    pub fn root_cause(&self) -> &TaskError {
+        let mut error = self;
+        while let Some(cause) = error.cause() {
+            error = cause;
+        }
+        error
+    }
+
     /// Whether the time allowed by `.timeout(..)` was over.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == TaskErrorKind::TimedOut
     }
 
     /// The error value that the callee returned, if its type was serialisable and is `E`.
-    pub fn downcast<E: DeserializeOwned>(&self) -> Option<E> {
+    pub fn downcast<E: DeserializeOwned + 'static>(&self) -> Option<E> {
         let failure = self.failure();
         if failure.error_type != std::any::type_name::<E>() {
             return None;
         }
-        failure.payload.as_deref().and_then(|payload| codec::decode(payload).ok())
+        match (&failure.payload, &failure.cause) {
+            (Some(payload), _) => codec::decode(payload).ok(),
+            // What the callee returned was the failure of a call that it had made.
+            (None, Some(cause)) => {
+                let value: Box<dyn std::any::Any> = cause.clone();
+                value.downcast().ok().map(|value| *value)
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// The first error value of type `E` among this error and its [causes](Self::cause).
+    ///
+    /// ```
+    /// # use durable::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+    /// #[error("declined")]
+    /// struct Declined;
+    ///
+    /// #[activity]
+    /// async fn charge(order: u64) -> Result<(), Declined> {
+    ///     Err(Declined)
+    /// }
+    ///
+    /// #[orchestrator]
+    /// async fn pay(order: u64) -> Result<(), TaskError> {
+    ///     charge(order).await
+    /// }
+    ///
+    /// #[orchestrator]
+    /// async fn checkout(order: u64) -> Result<String, TaskError> {
+    ///     match pay(order).await {
+    ///         Err(error) if error.find::<Declined>().is_some() => Ok("declined".to_owned()),
+    ///         paid => paid.map(|()| "paid".to_owned()),
+    ///     }
+    /// }
+    /// ```
+    pub fn find<E: DeserializeOwned + 'static>(&self) -> Option<E> {
+        let mut next = Some(self);
+        while let Some(error) = next {
+            if let Some(value) = error.downcast() {
+                return Some(value);
+            }
+            next = error.cause();
+        }
+        None
+    }
+
+    /// As it is kept in the error that it caused: within limits.
+    fn as_cause(mut self) -> Self {
+        let size = |error: &Self| serde_json::to_string(error).map_or(0, |text| text.len());
+        if size(&self) > MAX_CAUSE_BYTES {
+            self.strip(0);
+        }
+        self
+    }
+
+    /// Leaves out the values of the errors, and causes that are too deep.
+    fn strip(&mut self, depth: usize) {
+        let failure = &mut self.0.failure;
+        failure.payload = None;
+        if depth + 1 >= MAX_CAUSES {
+            failure.cause = None;
+        }
+        if let Some(cause) = &mut failure.cause {
+            cause.strip(depth + 1);
+        }
     }
 }
 
@@ -265,3 +390,66 @@ impl TaskFailure {
 
 /// How a task ended.
 pub type Outcome = Result<Json, TaskFailure>;
+
+/// An error that is of no use to try again: whatever a retry policy says, the call fails at once.
+///
+/// It may be anywhere in the chain of an error's sources. What is wrapped keeps its type name, and
+/// with [`NonRetryable::with_data`] its value.
+///
+/// ```
+/// # use durable::prelude::*;
+/// use durable::NonRetryable;
+///
+/// #[activity]
+/// async fn charge(cents: i64) -> anyhow::Result<()> {
+///     if cents < 0 {
+///         return Err(NonRetryable::message("the amount is negative").into());
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct NonRetryable {
+    error_type: String,
+    payload: Option<String>,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+impl NonRetryable {
+    /// Marks an error.
+    pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(error: E) -> Self {
+        let error_type = std::any::type_name::<E>().to_owned();
+        Self { error_type, payload: None, error: error.into() }
+    }
+
+    /// Marks an error whose value the caller can get with [`TaskError::downcast`].
+    pub fn with_data<E>(error: E) -> Self
+    where
+        E: Serialize + Into<Box<dyn Error + Send + Sync>>,
+    {
+        let payload = encode_payload(&error);
+        Self { payload, ..Self::new(error) }
+    }
+
+    /// An error that is only a text.
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::new(text.into())
+    }
+}
+
+impl fmt::Display for NonRetryable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl Error for NonRetryable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// The value of an error as JSON text, if it can be kept.
+pub(crate) fn encode_payload<E: Serialize>(error: &E) -> Option<String> {
+    codec::encode(error).ok().filter(|text| text.len() <= MAX_ERROR_PAYLOAD_BYTES)
+}

@@ -72,12 +72,15 @@ pub enum Event {
     Rewound { reason: String },
     /// An activity was scheduled.
     ActivityScheduled { task: TaskId, name: String, input: Json },
-    /// An activity that was under way when its worker went away was started again.
+    /// An activity was started again: its worker had gone away, its retry policy says so, or the
+    /// instance was rewound.
     ActivityRestarted { task: TaskId, attempt: u32 },
     /// An activity gave a result.
     ActivityCompleted { task: TaskId, output: Json },
     /// An activity failed.
     ActivityFailed { task: TaskId, failure: Failure },
+    /// An attempt of a call failed, and the call is made again at this time.
+    AttemptFailed { task: TaskId, attempt: u32, failure: Failure, retry_at: Timestamp },
     /// A sub-orchestration was started.
     ChildStarted { task: TaskId, id: String, name: String },
     /// A sub-orchestration gave a result.
@@ -124,9 +127,10 @@ impl Event {
             Self::EventRaised { value, .. } | Self::CustomStatus { value } => value,
             Self::Failed { failure }
             | Self::ActivityFailed { failure, .. }
+            | Self::AttemptFailed { failure, .. }
             | Self::ChildFailed { failure, .. }
             | Self::OperationFailed { failure, .. } => {
-                failure.payload = None;
+                (failure.payload, failure.cause) = (None, None);
                 return;
             }
             _ => return,

@@ -63,6 +63,7 @@ mod message;
 mod placement;
 mod program;
 mod registry;
+mod retry;
 mod start;
 mod task;
 mod telemetry;
@@ -88,12 +89,16 @@ pub use data::{Argument, Arguments, EntityData, EventPayload, ReturnValue};
 pub use durable_macros::{activity, deterministic, entity, orchestrator};
 pub use durable_store::{self as store, InstanceKind, InstanceQuery, Status, Tags, Timestamp};
 pub use entity::{Entity, EntityCall};
-pub use error::{Failure, TaskError, TaskErrorKind};
+pub use error::{Failure, NonRetryable, TaskError, TaskErrorKind};
 pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
 pub use iterate::{Finite, ReborrowIter, SuspendingIter};
 pub use json::Json;
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
+pub use retry::{
+    DEFAULT_BACKOFF_COEFFICIENT, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_INTERVAL, DelayRule, ErrorRule,
+    FailedAttempt, RetryPolicy,
+};
 pub use start::IdReuse;
 pub use task::{
     Call, Durable, Event, EventName, EventTimeout, EventWait, JoinAll, SelectAll, Spawn, Task,
@@ -158,9 +163,9 @@ macro_rules! select {
 /// Everything that programs usually name.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, EntityContext, Event, OrchestrationContext, Task, TaskError, Timestamp,
-        activity, deterministic, entity, join, join_all, orchestrator, select, select_all,
-        try_join, try_join_all,
+        ActivityContext, EntityContext, Event, FailedAttempt, OrchestrationContext, RetryPolicy,
+        Task, TaskError, Timestamp, activity, deterministic, entity, join, join_all, orchestrator,
+        select, select_all, try_join, try_join_all,
     };
 }
 
@@ -187,9 +192,10 @@ pub mod __private {
         NotResult, OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe,
         SavedMachine, Slots, States, Try, decode_args, describe, done, encode_output,
         encode_return, failed, fell_through, finish_result, no_branch_left, poll, program_option,
-        program_plain, program_result, suspended, take,
+        program_plain, program_result, suspended, take, with_rules,
     };
     pub use crate::registry::ActivityRegistrar;
+    pub use crate::retry::{RetryRule, retry_after, retry_if, rule_name};
     pub use crate::task::{Join, TryJoin};
 }
 

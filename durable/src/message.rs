@@ -12,6 +12,27 @@ use crate::json::Json;
 #[serde(transparent)]
 pub struct TaskId(pub i64);
 
+/// Names a timer of an orchestration: a task has one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TimerKey {
+    /// The task that waits for it.
+    pub(crate) task: TaskId,
+    /// Tells the timers of the attempts of a call apart; 0 is a timer of the program.
+    pub(crate) round: u32,
+}
+
+impl TimerKey {
+    /// The timer of the program that is this task.
+    pub(crate) fn of(task: TaskId) -> Self {
+        Self { task, round: 0 }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// The body of a stored message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +58,9 @@ pub(crate) enum Body {
         number: i64,
         /// The task that waits for it.
         task: TaskId,
+        /// Which timer of the task; see [`TimerKey`].
+        #[serde(default, skip_serializing_if = "is_zero")]
+        round: u32,
     },
     /// A sub-orchestration or an entity operation of the orchestration has ended.
     Done {
@@ -44,6 +68,9 @@ pub(crate) enum Body {
         number: i64,
         /// The task that waits for it.
         task: TaskId,
+        /// Which start of it this was, if it may be started several times.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        call: u32,
         /// How it ended.
         outcome: Outcome,
     },
@@ -104,6 +131,9 @@ pub(crate) enum ReplyTo {
         number: i64,
         /// The task that waits.
         task: TaskId,
+        /// Which start this is, if there may be several.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        call: u32,
     },
     /// A client that waits in some process.
     Client {

@@ -16,7 +16,7 @@ pub(crate) use self::machine::Incompatible;
 pub use self::machine::{
     FromResidual, Machine, OptionType, Program, Progress, ResultType, SavedMachine, Slots, States,
     Try, done, encode_output, encode_return, finish_result, no_branch_left, program_option,
-    program_plain, program_result, suspended, take,
+    program_plain, program_result, suspended, take, with_rules,
 };
 use crate::context::ActivityContext;
 use crate::data::{Arguments, Operation, ReturnValue};
@@ -143,18 +143,18 @@ pub fn failed(failure: Failure) -> TaskFailure {
 // --- errors -------------------------------------------------------------------------------------
 
 /// Describes an error together with its data, if its type can be serialised. The generated code
-/// writes `(&error).describe_kind().describe(error)` where the type is known, and method
-/// resolution prefers the first of these two traits.
+/// writes `(&error).describe_kind().describe(error)` where the type is known, and method resolution prefers
+/// the first two of these traits.
 #[doc(hidden)]
 pub mod describe {
     use std::error::Error;
 
     use serde::Serialize;
 
-    use crate::codec;
-    use crate::error::{Failure, MAX_ERROR_PAYLOAD_BYTES};
+    use crate::error::{Failure, TaskError, encode_payload};
 
     pub struct WithData;
+    pub struct Dynamic;
     pub struct Plain;
 
     pub trait DescribeWithData {
@@ -163,6 +163,14 @@ pub mod describe {
         }
     }
     impl<E: Serialize> DescribeWithData for E {}
+
+    /// Errors that are another one inside, as `anyhow::Error` and `Box<dyn Error>` are.
+    pub trait DescribeDynamic {
+        fn describe_kind(&self) -> Dynamic {
+            Dynamic
+        }
+    }
+    impl<E: AsRef<dyn Error + Send + Sync>> DescribeDynamic for E {}
 
     pub trait DescribePlain {
         fn describe_kind(&self) -> Plain {
@@ -176,9 +184,20 @@ pub mod describe {
         where
             E: Serialize + Into<Box<dyn Error + Send + Sync>>,
         {
-            let payload =
-                codec::encode(&error).ok().filter(|text| text.len() <= MAX_ERROR_PAYLOAD_BYTES);
+            // The failure of a call is kept as the cause already.
+            let is_call = std::any::type_name::<E>() == std::any::type_name::<TaskError>();
+            let payload = if is_call { None } else { encode_payload(&error) };
             Failure { payload, ..Failure::of(error) }
+        }
+    }
+
+    impl Dynamic {
+        #[allow(clippy::needless_pass_by_value)] // As the others.
+        pub fn describe<E>(self, error: E) -> Failure
+        where
+            E: AsRef<dyn Error + Send + Sync>,
+        {
+            Failure::of_dyn(std::any::type_name::<E>(), error.as_ref())
         }
     }
 

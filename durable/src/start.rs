@@ -48,6 +48,17 @@ pub(crate) enum InvalidStart {
     Option(String),
 }
 
+impl From<InvalidStart> for TaskFailure {
+    fn from(invalid: InvalidStart) -> Self {
+        let (kind, reason) = match invalid {
+            InvalidStart::Id(reason) => ("InvalidInstanceId", reason),
+            InvalidStart::Option(reason) => ("InvalidStartOption", reason),
+        };
+        // The same options are refused whenever they are tried.
+        Self::new(TaskErrorKind::Refused, Failure::final_one(kind, reason))
+    }
+}
+
 impl StartOptions {
     /// Checks what can be checked without asking anybody.
     pub(crate) fn check(&self) -> Result<(), InvalidStart> {
@@ -72,24 +83,14 @@ impl StartOptions {
     }
 
     /// The same for a start within an orchestration, which cannot wait for what others do.
-    pub(crate) fn check_inside(&self) -> Result<(), TaskFailure> {
-        let refused = |kind: &str, reason| {
-            Err(TaskFailure::new(TaskErrorKind::Refused, Failure::new(kind, reason)))
-        };
-        match self.check() {
-            Err(InvalidStart::Id(reason)) => return refused("InvalidInstanceId", reason),
-            Err(InvalidStart::Option(reason)) => return refused("InvalidStartOption", reason),
-            Ok(()) => {}
-        }
+    pub(crate) fn check_inside(&self) -> Result<(), InvalidStart> {
+        self.check()?;
         match self.id_reuse {
             IdReuse::ReplaceEnded | IdReuse::Refuse => Ok(()),
-            policy => {
-                let reason = format!(
-                    "the id-reuse policy {policy:?} is for clients: within an orchestration use \
-                     `ReplaceEnded` or `Refuse`"
-                );
-                refused("InvalidStartOption", reason)
-            }
+            policy => Err(InvalidStart::Option(format!(
+                "the id-reuse policy {policy:?} is for clients: within an orchestration use \
+                 `ReplaceEnded` or `Refuse`"
+            ))),
         }
     }
 }
@@ -139,7 +140,8 @@ mod tests {
     fn policies_that_need_a_client_are_refused_inside() {
         let inside = |id_reuse| StartOptions { id_reuse, ..StartOptions::default() }.check_inside();
         assert!(inside(IdReuse::ReplaceEnded).is_ok() && inside(IdReuse::Refuse).is_ok());
-        let failure = inside(IdReuse::UseRunning).unwrap_err();
-        assert!(failure.failure.message.contains("UseRunning"), "{failure:?}");
+        let refused = inside(IdReuse::UseRunning).unwrap_err();
+        let failure = TaskFailure::from(refused).failure;
+        assert!(failure.message.contains("UseRunning"), "{failure:?}");
     }
 }

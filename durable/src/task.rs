@@ -22,8 +22,9 @@ use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::message::TaskId;
 use crate::program::{Function, FunctionKind, Orchestration};
-use crate::start::{IdReuse, StartOptions};
-use crate::turn::{Core, TaskKind, scope};
+use crate::retry::RetryPolicy;
+use crate::start::{IdReuse, InvalidStart, StartOptions};
+use crate::turn::{Core, scope, task_name};
 
 /// What an instance waits for, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,21 +195,12 @@ fn take_outcome<T>(
             _ => mismatch(),
         });
     };
-    let name = task_name(kind);
+    let name = task_name(&kind);
     match outcome {
         Err(failure) => Err(TaskError::of_task(failure, &name)),
         Ok(json) => {
             decode(&json).map_err(|e| TaskError::new(TaskErrorKind::Payload, name, Failure::of(e)))
         }
-    }
-}
-
-fn task_name(kind: TaskKind) -> String {
-    match kind {
-        TaskKind::Activity { name, .. } | TaskKind::Event { name } => name,
-        TaskKind::Timer { .. } => "timer".to_owned(),
-        TaskKind::Child { id } => id,
-        TaskKind::Operation { entity, name, .. } => format!("{entity}.{name}"),
     }
 }
 
@@ -265,12 +257,13 @@ pub(crate) fn check_size(json: &Json) -> Result<(), TaskFailure> {
 pub struct Call<F: Function> {
     pub(crate) input: F::Input,
     pub(crate) options: StartOptions,
+    pub(crate) retry: Option<RetryPolicy>,
 }
 
 impl<F: Function> Call<F> {
     #[doc(hidden)]
     pub fn new(input: F::Input) -> Self {
-        Self { input, options: StartOptions::default() }
+        Self { input, options: StartOptions::default(), retry: None }
     }
 }
 
@@ -334,6 +327,17 @@ impl<F: Orchestration> Call<F> {
 }
 
 impl<F: Function> Call<F> {
+    /// Makes the call again when it fails, as the policy says. The instance is not run in between,
+    /// and the attempts are in its history. A sub-orchestration is started anew: under its own id
+    /// if it was given one, else under an id of its own for each attempt.
+    ///
+    /// `.retry(policy).timeout(limit)` limits all attempts together, and `.timeout(limit)
+    /// .retry(policy)` each of them.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     /// Waits for it no longer than this: then it is cancelled, and the error says
     /// [`TaskError::is_timeout`]. An activity under way gets its cancellation signal; a
     /// sub-orchestration goes on by itself.
@@ -355,6 +359,20 @@ impl<F: Function> Call<F> {
     }
 }
 
+impl<F: Function> Call<F> {
+    /// Whether it can be started where nobody waits for it.
+    pub(crate) fn check_start(&self) -> Result<(), InvalidStart> {
+        match self.retry {
+            None => Ok(()),
+            Some(_) => Err(InvalidStart::Option(
+                "a retry policy is for calls that an orchestrator awaits, and nobody would make \
+                 this start again: start an orchestrator that awaits the call"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
 impl<F: Function> fmt::Debug for Call<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Call({})", F::NAME)
@@ -366,17 +384,28 @@ impl<F: Function> Durable for Call<F> {
     type Output = Result<F::Output, TaskError>;
 
     fn begin(self) -> Waiting {
-        let input = checked(self.input.encode());
-        let options = self.options;
-        Waiting::Task(scope::with(|core| match (input, F::KIND) {
+        let Self { input, options, retry } = self;
+        let begun = checked(input.encode()).and_then(|input| {
+            options.check_inside()?;
+            retry.as_ref().map_or(Ok(()), check_policy)?;
+            Ok(input)
+        });
+        Waiting::Task(scope::with(|core| match (begun, F::KIND) {
             (Err(failure), _) => core.begin_failed(F::NAME, failure),
-            (Ok(input), FunctionKind::Activity) => core.begin_activity(F::NAME, input),
-            (Ok(input), FunctionKind::Orchestration) => match options.check_inside() {
-                Ok(()) => core.begin_child(options, F::NAME, F::VERSION, input),
-                Err(failure) => core.begin_failed(F::NAME, failure),
-            },
+            (Ok(input), FunctionKind::Activity) => core.begin_activity(F::NAME, input, retry),
+            (Ok(input), FunctionKind::Orchestration) => {
+                core.begin_child(options, F::NAME, F::VERSION, input, retry)
+            }
         }))
     }
+}
+
+/// A policy that cannot work fails the call.
+fn check_policy(policy: &RetryPolicy) -> Result<(), TaskFailure> {
+    policy.check().map_err(|reason| {
+        let failure = Failure::final_one("InvalidRetryPolicy", reason);
+        TaskFailure::new(TaskErrorKind::Refused, failure)
+    })
 }
 
 impl<F: Function> Spawn for Call<F> {

@@ -8,6 +8,7 @@ mod entity;
 mod kept;
 mod managing;
 mod orchestration;
+mod retrying;
 pub(crate) mod scope;
 mod shelf;
 mod watch;
@@ -21,13 +22,13 @@ use durable_store::{
 pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
 pub use self::core::EntityAddress;
 pub use self::core::MAX_ACTIONS_PER_TURN;
-pub(crate) use self::core::{Core, Identity, TaskKind};
+pub(crate) use self::core::{Core, Identity, TaskKind, task_name};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;
 use crate::error::Outcome;
 use crate::history::HistoryTurn;
-use crate::message::{Body, TaskId};
+use crate::message::{Body, TaskId, TimerKey};
 use crate::program::Incompatible;
 use crate::registry::Registry;
 
@@ -56,17 +57,17 @@ pub(crate) struct TurnOutput {
     /// What is stored about the instance itself.
     pub(crate) change: InstanceChange,
     /// Timers to be set: the stored message is due then.
-    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
+    pub(crate) schedule: Vec<(TimerKey, Timestamp)>,
     /// Timers to be removed.
-    pub(crate) unschedule: Vec<TaskId>,
+    pub(crate) unschedule: Vec<TimerKey>,
     /// The message that was to start the instance later, if it is not to come any more.
     pub(crate) unschedule_start: Option<String>,
     /// Messages to other instances.
     pub(crate) send: Vec<Outgoing>,
     /// Activity attempts to be started.
     pub(crate) start: Vec<ActivityStart>,
-    /// Activities whose result nobody wants any more.
-    pub(crate) cancel: Vec<TaskId>,
+    /// Attempts of activities whose result nobody wants any more.
+    pub(crate) cancel: Vec<(TaskId, u32)>,
     /// Answers for clients.
     pub(crate) answers: Vec<Answer>,
 }

@@ -83,7 +83,8 @@ impl ::durable::__private::Activity<()> for reserve_stock {
                         ::durable::__private::failed({
                             #[allow(unused_imports)]
                             use ::durable::__private::describe::{
-                                DescribePlain as _, DescribeWithData as _,
+                                DescribeDynamic as _, DescribePlain as _,
+                                DescribeWithData as _,
                             };
                             (&__error).describe_kind().describe(__error)
                         }),
@@ -136,7 +137,8 @@ impl ::durable::__private::Activity<()> for charge_card {
                         ::durable::__private::failed({
                             #[allow(unused_imports)]
                             use ::durable::__private::describe::{
-                                DescribePlain as _, DescribeWithData as _,
+                                DescribeDynamic as _, DescribePlain as _,
+                                DescribeWithData as _,
                             };
                             (&__error).describe_kind().describe(__error)
                         }),
@@ -194,7 +196,8 @@ impl ::durable::__private::Activity<()> for ship {
                         ::durable::__private::failed({
                             #[allow(unused_imports)]
                             use ::durable::__private::describe::{
-                                DescribePlain as _, DescribeWithData as _,
+                                DescribeDynamic as _, DescribePlain as _,
+                                DescribeWithData as _,
                             };
                             (&__error).describe_kind().describe(__error)
                         }),
@@ -248,7 +251,8 @@ impl ::durable::__private::Activity<()> for send_receipt {
                         ::durable::__private::failed({
                             #[allow(unused_imports)]
                             use ::durable::__private::describe::{
-                                DescribePlain as _, DescribeWithData as _,
+                                DescribeDynamic as _, DescribePlain as _,
+                                DescribeWithData as _,
                             };
                             (&__error).describe_kind().describe(__error)
                         }),
@@ -556,7 +560,8 @@ const _: () = {
                     |__error| {
                         #[allow(unused_imports)]
                         use ::durable::__private::describe::{
-                            DescribePlain as _, DescribeWithData as _,
+                            DescribeDynamic as _, DescribePlain as _,
+                            DescribeWithData as _,
                         };
                         (&__error).describe_kind().describe(__error)
                     },

@@ -10,6 +10,7 @@ use crate::layout::{Layout, Place};
 use crate::liveness::Liveness;
 use crate::lower::fields::{DOT, PART};
 use crate::parse::{FunctionItem, ReturnKind};
+use crate::rules::Rule;
 
 /// What the passes before made.
 pub(crate) struct Compiled {
@@ -18,6 +19,7 @@ pub(crate) struct Compiled {
     pub(crate) params: Vec<VarId>,
     pub(crate) liveness: Liveness,
     pub(crate) layout: Layout,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// All items of an orchestrator.
@@ -130,11 +132,37 @@ fn program(item: &FunctionItem, compiled: &Compiled) -> TokenStream {
             }
         }
     };
+    let build = with_rules(compiled, build);
     quote! {
         type #ret_alias = #ret;
         #states
         #frame
         #build
+    }
+}
+
+/// Adds the retry rules to a program, if it has any. They see what stands in the body and can be
+/// said twice.
+fn with_rules(compiled: &Compiled, build: TokenStream) -> TokenStream {
+    if compiled.rules.is_empty() {
+        return build;
+    }
+    let can_repeat = |item: &&syn::Item| {
+        matches!(item, syn::Item::Use(_) | syn::Item::Fn(_) | syn::Item::Const(_))
+    };
+    let items = compiled.items.iter().filter(can_repeat);
+    let rules = compiled.rules.iter().map(|Rule { maker, name, code }| {
+        let maker = Ident::new(&maker.to_string(), Span::mixed_site());
+        quote!(::durable::__private::#maker(#name, #code))
+    });
+    quote! {
+        ::durable::__private::with_rules(
+            #build,
+            {
+                #(#[allow(dead_code, unused_imports)] #items)*
+                ::std::vec![#(#rules),*]
+            },
+        )
     }
 }
 

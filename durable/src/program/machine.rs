@@ -16,12 +16,17 @@ use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::graph::StateGraph;
 use crate::json::Json;
 use crate::program::Function;
+use crate::retry::RetryRule;
 use crate::task::Waiting;
 
 /// A compiled orchestrator.
 #[doc(hidden)]
 pub trait Program: Send + Sync {
     fn graph(&self) -> &'static StateGraph;
+    /// The retry rules that are written in it.
+    fn rules(&self) -> &[RetryRule] {
+        &[]
+    }
     /// A machine in its first state.
     fn start(&self, input: &Json) -> Result<Box<dyn Machine>, TaskFailure>;
     /// A machine in a saved state.
@@ -84,6 +89,8 @@ pub enum Incompatible {
         #[source]
         source: codec::DecodeError,
     },
+    #[error("a call is made again by the retry rule `{rule}`, which the program does not have")]
+    UnknownRule { rule: String },
     #[error("the branches of state `{state}` are not those that were saved")]
     OtherBranches { state: &'static str },
     #[error("the saved state is not readable")]
@@ -383,6 +390,35 @@ pub fn finish_result<C: Function, E>(
         Ok(Step::Suspended) => None,
         Ok(Step::Done(value)) => Some(encode_output::<C>(&value)),
         Err(error) => Some(Err(TaskFailure::new(TaskErrorKind::Failed, describe(error)))),
+    }
+}
+
+/// Adds the retry rules that are written in a program.
+#[doc(hidden)]
+pub fn with_rules(program: Box<dyn Program>, rules: Vec<RetryRule>) -> Box<dyn Program> {
+    Box::new(WithRules { program, rules })
+}
+
+struct WithRules {
+    program: Box<dyn Program>,
+    rules: Vec<RetryRule>,
+}
+
+impl Program for WithRules {
+    fn graph(&self) -> &'static StateGraph {
+        self.program.graph()
+    }
+
+    fn rules(&self) -> &[RetryRule] {
+        &self.rules
+    }
+
+    fn start(&self, input: &Json) -> Result<Box<dyn Machine>, TaskFailure> {
+        self.program.start(input)
+    }
+
+    fn load(&self, saved: &SavedMachine<'_>) -> Result<Box<dyn Machine>, Incompatible> {
+        self.program.load(saved)
     }
 }
 

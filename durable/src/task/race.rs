@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{Durable, EventWait, Pending, Spawn, Task, TaskResult, Waiting};
+use super::{Call, Durable, EventWait, Pending, Spawn, Task, TaskResult, Waiting};
 use crate::data::EventPayload;
 use crate::error::{Failure, TaskError, TaskErrorKind};
-use crate::turn::{Core, scope};
+use crate::program::Function;
+use crate::retry::RetryPolicy;
+use crate::turn::{Core, scope, task_name};
 
 /// A durable operation with a limit on its time. When that is over the operation is cancelled, and
 /// the error says [`TaskError::is_timeout`].
@@ -67,7 +69,7 @@ where
 
 fn name_of(waiting: &Waiting, core: &Core) -> String {
     let task = waiting.as_task().and_then(|task| core.tasks.get(task.0));
-    task.map_or_else(|| "task".to_owned(), |task| super::task_name(task.kind.clone()))
+    task.map_or_else(|| "task".to_owned(), |task| task_name(&task.kind))
 }
 
 impl<D, T> Durable for Timeout<D>
@@ -79,6 +81,14 @@ where
 
     fn begin(self) -> Waiting {
         begin_race(self.inner, self.limit)
+    }
+}
+
+impl<F: Function> Timeout<Call<F>> {
+    /// Makes the call again when it fails, as the policy says. The time limit is that of each attempt.
+    pub fn retry(self, mut policy: RetryPolicy) -> Call<F> {
+        policy.limit_attempts_to(self.limit);
+        self.inner.retry(policy)
     }
 }
 

@@ -5,7 +5,7 @@ use durable_store::{Tags, Timestamp};
 use crate::error::Outcome;
 use crate::history::Event;
 use crate::json::Json;
-use crate::message::{Body, TaskId};
+use crate::message::{Body, TaskId, TimerKey};
 
 /// An activity attempt to be started once the commit is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +71,10 @@ pub(crate) struct Answer {
 #[derive(Debug, Default)]
 pub(crate) struct Actions {
     pub(crate) start: Vec<ActivityStart>,
-    pub(crate) cancel: Vec<TaskId>,
-    pub(crate) schedule: Vec<(TaskId, Timestamp)>,
-    pub(crate) unschedule: Vec<TaskId>,
+    /// Attempts of activities whose result nobody wants any more.
+    pub(crate) cancel: Vec<(TaskId, u32)>,
+    pub(crate) schedule: Vec<(TimerKey, Timestamp)>,
+    pub(crate) unschedule: Vec<TimerKey>,
     /// The scheduled start of the instance, which is not to come any more.
     pub(crate) unschedule_start: Option<String>,
     pub(crate) send: Vec<Outgoing>,
@@ -85,6 +86,18 @@ pub(crate) struct Actions {
 }
 
 impl Actions {
+    /// An attempt of an activity is not wanted any more.
+    pub(crate) fn cancel_activity(&mut self, task: TaskId, attempt: u32) {
+        let is_it = |start: &ActivityStart| start.task == task && start.attempt == attempt;
+        match self.start.iter().rposition(is_it) {
+            // It has not begun.
+            Some(index) => {
+                self.start.remove(index);
+            }
+            None => self.cancel.push((task, attempt)),
+        }
+    }
+
     /// How many actions count against the limit of a turn.
     pub(crate) fn len(&self) -> usize {
         self.start.len() + self.schedule.len() + self.send.len()

@@ -67,8 +67,8 @@ fn actions(out: &TurnOutput) -> Vec<Action> {
         what: format!("the call of `{}` with", call.name),
         data: parsed(Some(call.input.as_str())),
     });
-    let timers = out.schedule.iter().map(|(task, due)| Action {
-        what: format!("timer {} until", task.0),
+    let timers = out.schedule.iter().map(|(key, due)| Action {
+        what: format!("timer {} until", key.task.0),
         data: Value::String(due.to_string()),
     });
     let messages = out.send.iter().map(|message| match &message.creates {

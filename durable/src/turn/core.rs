@@ -5,12 +5,14 @@ use durable_store::{InstanceNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::actions::{Actions, ActivityStart, Answer, NewChild, Outgoing};
+use super::actions::{Actions, Answer, NewChild, Outgoing};
+use super::retrying::{ChildCall, Retry};
 use super::shelf::Shelf;
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
-use crate::message::{Body, ReplyTo, TaskId};
+use crate::message::{Body, ReplyTo, TaskId, TimerKey};
+use crate::retry::RetryPolicy;
 use crate::start::{IdReuse, StartOptions};
 
 /// Most actions (calls, timers, messages) that one turn may emit. The original's limit.
@@ -36,13 +38,23 @@ pub(crate) struct Task {
     pub(crate) detached: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<Outcome>,
+    /// How the call is made again if it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry: Option<Box<Retry>>,
 }
 
 impl Task {
-    /// Whether it is an activity that has not ended.
+    /// Whether it is an activity of which an attempt is under way.
     pub(crate) fn is_running_activity(&self) -> bool {
-        self.outcome.is_none() && matches!(self.kind, TaskKind::Activity { .. })
+        self.outcome.is_none()
+            && matches!(self.kind, TaskKind::Activity { .. })
+            && !self.waits_for_attempt()
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What kind of thing is waited for.
@@ -54,6 +66,9 @@ pub(crate) enum TaskKind {
         input: Json,
         /// The attempt under way, from 1. It is saved before the attempt starts.
         attempt: u32,
+        /// How many attempts were lost with their worker.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        lost: u32,
     },
     Timer {
         due: Timestamp,
@@ -129,38 +144,29 @@ impl Core {
 
     // --- what programs do -----------------------------------------------------------------------
 
-    fn add_task(&mut self, kind: TaskKind, outcome: Option<Outcome>) -> TaskId {
+    pub(super) fn add_task(
+        &mut self,
+        kind: TaskKind,
+        outcome: Option<Outcome>,
+        retry: Option<Box<Retry>>,
+    ) -> TaskId {
         let id = self.next_task;
         self.next_task += 1;
-        self.tasks.insert(id, Task { kind, detached: false, outcome });
+        self.tasks.insert(id, Task { kind, detached: false, outcome, retry });
         TaskId(id)
-    }
-
-    /// Schedules an activity.
-    pub(crate) fn begin_activity(&mut self, name: &str, input: Json) -> TaskId {
-        let kind = TaskKind::Activity { name: name.to_owned(), input: input.clone(), attempt: 1 };
-        let task = self.add_task(kind, None);
-        self.running_activities += 1;
-        self.actions.history.push(Event::ActivityScheduled {
-            task,
-            name: name.to_owned(),
-            input: input.clone(),
-        });
-        self.actions.start.push(ActivityStart { task, attempt: 1, name: name.to_owned(), input });
-        task
     }
 
     /// A task that has failed before it began.
     pub(crate) fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
         let kind = TaskKind::Event { name: name.to_owned() };
-        self.add_task(kind, Some(Err(failure)))
+        self.add_task(kind, Some(Err(failure)), None)
     }
 
     /// Sets a timer.
     pub(crate) fn begin_timer(&mut self, due: Timestamp) -> TaskId {
-        let task = self.add_task(TaskKind::Timer { due }, None);
+        let task = self.add_task(TaskKind::Timer { due }, None, None);
         self.actions.history.push(Event::TimerCreated { task, due });
-        self.actions.schedule.push((task, due));
+        self.actions.schedule.push((TimerKey::of(task), due));
         task
     }
 
@@ -169,7 +175,7 @@ impl Core {
         let buffered =
             self.events.iter().find(|(_, event)| event.name == name).map(|(number, _)| number);
         let outcome = buffered.and_then(|number| self.events.remove(number)).map(|e| Ok(e.value));
-        self.add_task(TaskKind::Event { name: name.to_owned() }, outcome)
+        self.add_task(TaskKind::Event { name: name.to_owned() }, outcome, None)
     }
 
     /// Starts a sub-orchestration whose result is awaited.
@@ -179,21 +185,36 @@ impl Core {
         name: &str,
         version: &str,
         input: Json,
+        retry: Option<RetryPolicy>,
     ) -> TaskId {
         let task = TaskId(self.next_task);
         let given = options.instance_id.take();
-        let replaces = given.is_some() && options.id_reuse == IdReuse::ReplaceEnded;
-        let id = given.unwrap_or_else(|| derived_id(&self.identity, task));
-        let task = self.add_task(TaskKind::Child { id: id.clone() }, None);
+        let derived = given.is_none();
+        let replaces = !derived && options.id_reuse == IdReuse::ReplaceEnded;
+        let id = given.unwrap_or_else(|| derived_id(&self.identity, task, 1));
+        let parent = Some(self.identity.id.clone());
+        let child = self.new_child(options, name, version, input);
+        let child = NewChild { parent, replaces, ..child };
+        if let Some(policy) = retry {
+            let call = ChildCall {
+                name: child.name.clone(),
+                version: child.version.clone(),
+                input: child.input.clone(),
+                tags: child.tags.clone(),
+                replaces,
+                derived,
+                starts: 1,
+            };
+            return self.begin_child_attempts(id, call, policy, child);
+        }
+        let task = self.add_task(TaskKind::Child { id: id.clone() }, None, None);
         self.actions.history.push(Event::ChildStarted {
             task,
             id: id.clone(),
             name: name.to_owned(),
         });
         let reply = self.reply_to(task);
-        let parent = Some(self.identity.id.clone());
-        let child = self.new_child(options, name, version, input);
-        self.send_start(id, NewChild { parent, replaces, ..child }, Some(reply));
+        self.send_start(id, child, Some(reply));
         task
     }
 
@@ -229,10 +250,12 @@ impl Core {
     /// Where the outcome of a task is to be sent.
     pub(super) fn reply_to(&self, task: TaskId) -> ReplyTo {
         let Identity { id, no, .. } = &self.identity;
-        ReplyTo::Task { instance: id.clone(), number: no.0, task }
+        // The number of an activity is of no use here: it is not told of by messages.
+        let call = self.tasks.get(task.0).map_or(0, Task::call_number);
+        ReplyTo::Task { instance: id.clone(), number: no.0, task, call }
     }
 
-    fn send_start(&mut self, id: String, child: NewChild, reply: Option<ReplyTo>) {
+    pub(super) fn send_start(&mut self, id: String, child: NewChild, reply: Option<ReplyTo>) {
         let request = self.next_message_id();
         let body = Body::Start { request: request.clone(), reply };
         self.actions.send.push(Outgoing {
@@ -255,6 +278,7 @@ impl Core {
                 to: to.clone(),
                 args: args.clone(),
             },
+            None,
             None,
         );
         self.actions.history.push(Event::OperationCalled { task, entity, name: name.to_owned() });
@@ -311,8 +335,8 @@ impl Core {
     /// Sends a result to whoever wants it.
     pub(crate) fn reply(&mut self, to: ReplyTo, outcome: Outcome) {
         match to {
-            ReplyTo::Task { instance, number, task } => {
-                self.send(instance, Body::Done { number, task, outcome });
+            ReplyTo::Task { instance, number, task, call } => {
+                self.send(instance, Body::Done { number, task, call, outcome });
             }
             ReplyTo::Client { process, request } => {
                 self.actions.answers.push(Answer { process, request, outcome });
@@ -349,20 +373,25 @@ impl Core {
     }
 
     /// The task has lost a race. As [`Core::abandon`], but a running activity is told that its
-    /// result is not wanted.
+    /// result is not wanted, and a call is not made again.
     pub(crate) fn cancel(&mut self, task: TaskId) {
-        if !self.tasks.get(task.0).is_some_and(Task::is_running_activity) {
+        let Some(entry) = self.tasks.get(task.0) else { return };
+        if entry.outcome.is_some() {
+            return self.abandon(task);
+        }
+        let attempt = entry.is_running_activity().then(|| entry.call_number());
+        let is_activity = matches!(entry.kind, TaskKind::Activity { .. });
+        let is_under_way = self.stop_attempts(task);
+        if !is_activity && is_under_way {
             return self.abandon(task);
         }
         self.tasks.remove(task.0);
-        self.running_activities = self.running_activities.saturating_sub(1);
-        self.actions.history.push(Event::ActivityCancelled { task });
-        match self.actions.start.iter().rposition(|start| start.task == task) {
-            // It has not begun.
-            Some(index) => {
-                self.actions.start.remove(index);
-            }
-            None => self.actions.cancel.push(task),
+        if is_activity {
+            self.actions.history.push(Event::ActivityCancelled { task });
+        }
+        if let Some(attempt) = attempt {
+            self.running_activities = self.running_activities.saturating_sub(1);
+            self.actions.cancel_activity(task, attempt);
         }
     }
 
@@ -401,12 +430,7 @@ impl Core {
 
     fn cancel_timer(&mut self, task: TaskId) {
         self.actions.history.push(Event::TimerCancelled { task });
-        match self.actions.schedule.iter().rposition(|(scheduled, _)| *scheduled == task) {
-            Some(index) => {
-                self.actions.schedule.remove(index);
-            }
-            None => self.actions.unschedule.push(task),
-        }
+        self.remove_timer(TimerKey::of(task));
     }
 
     // --- what arrives ---------------------------------------------------------------------------
@@ -418,11 +442,13 @@ impl Core {
         if entry.outcome.is_some() {
             return false;
         }
-        if matches!(entry.kind, TaskKind::Activity { .. }) {
+        if entry.is_running_activity() {
             self.running_activities = self.running_activities.saturating_sub(1);
         }
+        let detached = entry.detached;
         self.actions.history.push(Event::ended(task, &entry.kind, &outcome));
-        if entry.detached {
+        self.cancel_retry_timer(task);
+        if detached {
             self.tasks.remove(task.0);
             return false;
         }
@@ -434,17 +460,18 @@ impl Core {
             {
                 *input = Json::null();
             }
+            if outcome.is_ok() {
+                entry.retry = None;
+            }
             entry.outcome = Some(outcome);
         }
         true
     }
 
-    /// Whether `attempt` is the one of the task that is under way.
-    pub(crate) fn is_current_attempt(&self, task: TaskId, attempt: u32) -> bool {
-        matches!(
-            self.tasks.get(task.0).map(|task| &task.kind),
-            Some(TaskKind::Activity { attempt: current, .. }) if *current == attempt
-        )
+    /// Whether `call` is the attempt of the task that is under way.
+    pub(crate) fn is_current_call(&self, task: TaskId, call: u32) -> bool {
+        let task = self.tasks.get(task.0);
+        task.is_some_and(|task| task.call_number() == call && !task.waits_for_attempt())
     }
 
     /// Gives an event to the oldest wait for it, which is returned, or buffers it.
@@ -480,25 +507,25 @@ impl Core {
         self.next_event += 1;
     }
 
+    fn running(&self) -> Vec<TaskId> {
+        let running = self.tasks.iter().filter(|(_, task)| task.is_running_activity());
+        running.map(|(number, _)| TaskId(number)).collect()
+    }
+
     /// A new owner starts the activities again that were under way: the attempt that was lost
     /// counts. Returns the tasks that have used up `limit` attempts and failed.
     pub(crate) fn recover(&mut self, limit: u32) -> Vec<TaskId> {
-        let pending: Vec<i64> = self
-            .tasks
-            .iter()
-            .filter(|(_, t)| t.is_running_activity())
-            .map(|(number, _)| number)
-            .collect();
         let mut failed = Vec::new();
-        for number in pending {
-            let task = TaskId(number);
-            let Some(Task { kind: TaskKind::Activity { name, input, attempt }, .. }) =
-                self.tasks.get_mut(number)
+        for task in self.running() {
+            self.cancel_retry_timer(task);
+            let Some(Task { kind: TaskKind::Activity { attempt, lost, .. }, .. }) =
+                self.tasks.get_mut(task.0)
             else {
                 continue;
             };
-            if *attempt >= limit {
-                let failure = Failure::new(
+            *lost += 1;
+            if *lost >= limit {
+                let failure = Failure::final_one(
                     "WorkerLost",
                     format!("{limit} attempts of it were under way when their worker went away"),
                 );
@@ -508,25 +535,21 @@ impl Core {
                 continue;
             }
             *attempt += 1;
-            let start =
-                ActivityStart { task, attempt: *attempt, name: name.clone(), input: input.clone() };
-            self.actions.history.push(Event::ActivityRestarted { task, attempt: start.attempt });
-            self.actions.start.push(start);
+            let attempt = *attempt;
+            self.actions.history.push(Event::ActivityRestarted { task, attempt });
+            self.running_activities = self.running_activities.saturating_sub(1);
+            self.start_activity(task);
         }
         failed
     }
 
     /// Nobody wants the results of the activities under way: they are told so, and forgotten.
     pub(crate) fn cancel_activities(&mut self) {
-        let running: Vec<i64> = self
-            .tasks
-            .iter()
-            .filter(|(_, t)| t.is_running_activity())
-            .map(|(number, _)| number)
-            .collect();
-        for number in running {
-            self.tasks.remove(number);
-            self.actions.cancel.push(TaskId(number));
+        for task in self.running() {
+            self.cancel_retry_timer(task);
+            if let Some(entry) = self.tasks.remove(task.0) {
+                self.actions.cancel.push((task, entry.call_number()));
+            }
         }
         self.running_activities = 0;
     }
@@ -536,7 +559,11 @@ impl Core {
     pub(crate) fn abandon_all(&mut self) {
         let tasks: Vec<i64> = self.tasks.iter().map(|(number, _)| number).collect();
         for number in tasks {
-            self.abandon(TaskId(number));
+            if self.stop_attempts(TaskId(number)) {
+                self.abandon(TaskId(number));
+            } else {
+                self.tasks.remove(number);
+            }
         }
         let events: Vec<i64> = self.events.iter().map(|(number, _)| number).collect();
         for number in events {
@@ -567,7 +594,7 @@ impl Core {
         }
         let actions = &mut self.actions;
         actions.start.retain(|start| start.task.0 < mark.next_task);
-        actions.schedule.retain(|(task, _)| task.0 < mark.next_task);
+        actions.schedule.retain(|(timer, _)| timer.task.0 < mark.next_task);
         actions.send.truncate(mark.send);
         actions.history.truncate(mark.history);
         actions.custom_status = mark.custom_status;
@@ -580,16 +607,30 @@ impl Core {
 }
 
 /// The id of a sub-orchestration that was not given one: the parent's id, the counter of its number,
-/// and the task's number. The portable SDKs of the original do without the counter; it keeps the
-/// children apart of instances that have the same id one after the other.
-fn derived_id(parent: &Identity, task: TaskId) -> String {
+/// the task's number, and the attempt if it is not the first. The portable SDKs of the original do
+/// without the counter; it keeps the children apart of instances that have the same id one after the
+/// other.
+pub(super) fn derived_id(parent: &Identity, task: TaskId, attempt: u32) -> String {
     let counter = parent.no.0 & ((1 << InstanceNo::COUNTER_BITS) - 1);
-    let id = format!("{}:{counter:x}:{:04x}", parent.id, task.0);
+    let mut id = format!("{}:{counter:x}:{:04x}", parent.id, task.0);
+    if attempt > 1 {
+        id.push_str(&format!("-{attempt}"));
+    }
     if id.len() <= durable_store::limits::MAX_INSTANCE_ID_BYTES {
         return id;
     }
     // Deep nesting would outgrow the limit; a hash of the whole path is as unique.
     Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string()
+}
+
+/// What a task is called in errors.
+pub(crate) fn task_name(kind: &TaskKind) -> String {
+    match kind {
+        TaskKind::Activity { name, .. } | TaskKind::Event { name } => name.clone(),
+        TaskKind::Timer { .. } => "timer".to_owned(),
+        TaskKind::Child { id } => id.clone(),
+        TaskKind::Operation { entity, name, .. } => format!("{entity}.{name}"),
+    }
 }
 
 /// The name and the key of an entity.

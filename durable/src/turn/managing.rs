@@ -2,11 +2,12 @@
 //! are kept when it fails, those that failed are done again when it is rewound, and its children
 //! end with it. Knows nothing of the program.
 
-use super::actions::ActivityStart;
+use durable_store::Timestamp;
+
 use super::core::{BufferedEvent, Core, Task, TaskKind};
 use super::shelf::{Journal, Shelf};
 use crate::history::Event;
-use crate::message::{Body, TaskId};
+use crate::message::{Body, TaskId, TimerKey};
 
 /// What a step of the program touched of the engine's part, as it was before.
 #[derive(Debug)]
@@ -48,55 +49,38 @@ impl Core {
 
     /// The instance has failed, and may be rewound: its timers are stopped, all else stays as it is.
     pub(super) fn stop_timers(&mut self) {
-        for task in self.open_timers() {
-            let actions = &mut self.actions;
-            let set_now = actions.schedule.iter().rposition(|(set, _)| *set == task);
-            if let Some(index) = set_now {
-                actions.schedule.remove(index);
-            }
-            if set_now.is_none() && !actions.unschedule.contains(&task) {
-                actions.unschedule.push(task);
-            }
+        for (key, _) in self.open_timers() {
+            self.remove_timer(key);
         }
     }
 
     /// The instance goes on: its timers are set again as they were.
     pub(super) fn set_timers_again(&mut self) {
-        for task in self.open_timers() {
-            if let Some(TaskKind::Timer { due }) = self.tasks.get(task.0).map(|task| &task.kind) {
-                self.actions.schedule.push((task, *due));
-            }
-        }
+        let open = self.open_timers();
+        self.actions.schedule.extend(open);
     }
 
-    fn open_timers(&self) -> Vec<TaskId> {
-        let is_open =
-            |task: &Task| task.outcome.is_none() && matches!(task.kind, TaskKind::Timer { .. });
-        let open = self.tasks.iter().filter(|(_, task)| is_open(task));
-        open.map(|(number, _)| TaskId(number)).collect()
+    fn open_timers(&self) -> Vec<(TimerKey, Timestamp)> {
+        self.tasks.iter().filter_map(|(number, task)| task.open_timer(TaskId(number))).collect()
     }
 
     /// Does a task again that has failed. One that nobody can do again stays as it is.
     pub(super) fn do_again(&mut self, id: TaskId, reason: &str) {
         let reply = self.reply_to(id);
         let failed = self.tasks.get(id.0).is_some_and(|task| matches!(task.outcome, Some(Err(_))));
-        let Some(task) = self.tasks.get_mut(id.0).filter(|_| failed) else { return };
+        if !failed {
+            return;
+        }
+        self.renew_policy(id);
+        let Some(task) = self.tasks.get_mut(id.0) else { return };
         match &mut task.kind {
-            TaskKind::Activity { name, input, attempt } => {
+            TaskKind::Activity { attempt, lost, .. } => {
                 // The number of attempts goes on, so that a late result of an old one is known.
-                *attempt += 1;
-                let start = ActivityStart {
-                    task: id,
-                    attempt: *attempt,
-                    name: name.clone(),
-                    input: input.clone(),
-                };
+                (*attempt, *lost) = (*attempt + 1, 0);
+                let attempt = *attempt;
                 task.outcome = None;
-                self.running_activities += 1;
-                self.actions
-                    .history
-                    .push(Event::ActivityRestarted { task: id, attempt: start.attempt });
-                self.actions.start.push(start);
+                self.actions.history.push(Event::ActivityRestarted { task: id, attempt });
+                self.start_activity(id);
             }
             TaskKind::Child { id: child } => {
                 let child = child.clone();

@@ -24,8 +24,8 @@ use super::{
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
-use crate::message::{Body, ReplyTo, TaskId};
-use crate::program::{Machine, Program, Progress, SavedMachine, SavedPosition};
+use crate::message::{Body, ReplyTo, TaskId, TimerKey};
+use crate::program::{Incompatible, Machine, Program, Progress, SavedMachine, SavedPosition};
 use crate::registry::Registry;
 use crate::task::Waiting;
 
@@ -267,6 +267,7 @@ impl OrchestrationInstance {
         core.running_activities =
             core.tasks.iter().filter(|(_, t)| t.is_running_activity()).count();
         self.restore_numbers(rows)?;
+        self.check_rules()?;
         // What failed may be marked as running already, before it is told to go on.
         if !self.status.is_terminal() && !loaded.idle {
             let Loaded { state, awaiting, branches, locals, .. } = loaded;
@@ -280,6 +281,17 @@ impl OrchestrationInstance {
             self.locals = Some(locals.get().to_owned());
         }
         Ok(())
+    }
+
+    /// Whether the program still has the retry rules of the calls that are under way.
+    fn check_rules(&self) -> Result<(), Incompatible> {
+        let rules = self.program.rules();
+        let of_calls = self.core.tasks.iter().filter_map(|(_, task)| task.retry.as_ref());
+        let mut named = of_calls.flat_map(|retry| retry.rules());
+        match named.find(|name| rules.iter().all(|rule| rule.name() != *name)) {
+            Some(rule) => Err(Incompatible::UnknownRule { rule: rule.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
@@ -350,7 +362,7 @@ impl OrchestrationInstance {
         }
         match message {
             Inbound::ActivityEnded { number, task, attempt, outcome } => {
-                if self.is_for_this(number.0) && self.core.is_current_attempt(task, attempt) {
+                if self.is_for_this(number.0) && self.core.is_current_call(task, attempt) {
                     self.complete(task, outcome, changes);
                 }
             }
@@ -362,14 +374,14 @@ impl OrchestrationInstance {
             Inbound::Message(Body::Start { request, reply }) => {
                 self.start(&request, reply, changes);
             }
-            Inbound::Message(Body::Done { number, task, outcome }) => {
-                if self.is_for_this(number) {
+            Inbound::Message(Body::Done { number, task, call, outcome }) => {
+                if self.is_for_this(number) && self.core.is_current_call(task, call) {
                     self.complete(task, outcome, changes);
                 }
             }
-            Inbound::Message(Body::Timer { number, task }) => {
+            Inbound::Message(Body::Timer { number, task, round }) => {
                 if self.is_for_this(number) {
-                    self.complete(task, Ok(Json::null()), changes);
+                    self.timer_fired(TimerKey { task, round }, changes);
                 }
             }
             Inbound::Message(Body::Event { name, value }) => {
@@ -403,7 +415,27 @@ impl OrchestrationInstance {
         self.core.identity.no.0 == number
     }
 
+    fn timer_fired(&mut self, key: TimerKey, changes: &mut Changes) {
+        if key.round == 0 {
+            return self.complete(key.task, Ok(Json::null()), changes);
+        }
+        // Who is suspended begins its attempts when it is resumed.
+        let may_begin = self.status == Status::Running;
+        let reason = "the time allowed for the attempt is over";
+        if let Some(failure) = self.core.retry_timer(key, may_begin, reason) {
+            self.complete(key.task, Err(failure), changes);
+        }
+    }
+
     fn complete(&mut self, task: TaskId, outcome: Outcome, changes: &mut Changes) {
+        let outcome = match outcome {
+            Err(failure) if !self.status.is_terminal() => {
+                let rules = self.program.rules();
+                let Some(failure) = self.core.retry(task, failure, rules) else { return };
+                Err(failure)
+            }
+            outcome => outcome,
+        };
         let failed = outcome.is_err();
         if self.core.complete(task, outcome) {
             self.arrived(task, failed, changes);

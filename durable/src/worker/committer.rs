@@ -12,7 +12,7 @@ use durable_store::{
 use super::change::Change;
 use crate::backoff;
 use crate::connection::Connection;
-use crate::message::{Body, TaskId};
+use crate::message::{Body, TaskId, TimerKey};
 use crate::placement::partition_of;
 use crate::telemetry::store_call;
 use crate::turn::{ActivityStart, Answer, Outgoing, TurnOutput};
@@ -49,15 +49,24 @@ pub(super) struct Part {
     replies: Vec<Reply>,
     // --- what happens once it is durable
     pub(super) start: Vec<ActivityStart>,
-    pub(super) cancel: Vec<TaskId>,
+    pub(super) cancel: Vec<(TaskId, u32)>,
     pub(super) answers: Vec<Answer>,
     turns: usize,
     bytes: usize,
 }
 
-/// The id under which the timer of a task is stored.
-pub(super) fn timer_id(no: InstanceNo, task: TaskId) -> String {
-    format!("t{}-{}", no.0, task.0)
+/// The id under which a timer is stored.
+pub(super) fn timer_id(no: InstanceNo, key: TimerKey) -> String {
+    let TimerKey { task, round } = key;
+    if round == 0 {
+        format!("t{}-{}", no.0, task.0)
+    } else {
+        format!("t{}-{}-{round}", no.0, task.0)
+    }
+}
+
+fn timer_body(no: InstanceNo, key: TimerKey) -> Body {
+    Body::Timer { number: no.0, task: key.task, round: key.round }
 }
 
 impl Part {
@@ -112,17 +121,17 @@ impl Part {
         self.turns += 1;
         self.bytes += bytes_of(&change);
         self.change(change);
-        for (task, due) in schedule {
+        for (key, due) in schedule {
             self.schedule.push(Message {
-                id: timer_id(no, task),
+                id: timer_id(no, key),
                 partition: no.partition(),
                 target: id.to_string(),
                 due_at: Some(due),
-                body: Body::Timer { number: no.0, task }.to_payload(),
+                body: timer_body(no, key).to_payload(),
             });
         }
-        for task in unschedule {
-            self.remove_timer(timer_id(no, task));
+        for key in unschedule {
+            self.remove_timer(timer_id(no, key));
         }
         self.unschedule.extend(unschedule_start.map(Arc::from));
         for outgoing in send {
@@ -130,14 +139,27 @@ impl Part {
             self.bytes += envelope.message.body.len();
             self.send.push(envelope);
         }
+        for (task, attempt) in cancel {
+            self.cancel_activity(task, attempt);
+        }
         self.start.extend(start);
-        self.cancel.extend(cancel);
         for answer in answers {
             if answer.process == sender.connection.process {
                 self.answers.push(answer);
             } else {
                 self.replies.push(reply(answer, now));
             }
+        }
+    }
+
+    fn cancel_activity(&mut self, task: TaskId, attempt: u32) {
+        let is_it = |start: &ActivityStart| start.task == task && start.attempt == attempt;
+        match self.start.iter().rposition(is_it) {
+            // It has not begun.
+            Some(index) => {
+                self.start.remove(index);
+            }
+            None => self.cancel.push((task, attempt)),
         }
     }
 

@@ -201,7 +201,7 @@ fn answer_for_missing(id: &str, mail: &Mail) -> Option<Outgoing> {
     else {
         return None;
     };
-    let Some(ReplyTo::Task { instance, number, task }) = reply else { return None };
+    let Some(ReplyTo::Task { instance, number, task, call }) = reply else { return None };
     let text = format!("there is no instance `{id}` any more that could be rewound");
     let failure = Failure::new("NotRewound", text);
     let outcome = Err(TaskFailure::new(TaskErrorKind::Refused, failure));
@@ -209,7 +209,7 @@ fn answer_for_missing(id: &str, mail: &Mail) -> Option<Outgoing> {
         id: format!("{message}-gone"),
         target: instance.clone(),
         due: None,
-        body: Body::Done { number: *number, task: *task, outcome },
+        body: Body::Done { number: *number, task: *task, call: *call, outcome },
         creates: None,
         reopens: false,
     })

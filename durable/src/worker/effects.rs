@@ -69,8 +69,8 @@ impl Partition {
 
     /// A cancelled timer does not fire any more, even though its row is still there.
     fn forget_timers(&mut self, output: &TurnOutput) {
-        for task in &output.unschedule {
-            self.inbox.forget(super::committer::timer_id(output.change.no, *task).into());
+        for key in &output.unschedule {
+            self.inbox.forget(super::committer::timer_id(output.change.no, *key).into());
         }
         if let Some(start) = &output.unschedule_start {
             self.inbox.forget(start.as_str().into());
@@ -124,13 +124,15 @@ impl Partition {
             }
             let news = News::of(row.status, row.output.as_ref());
             self.shared.connection.waiters.tell(&id, &news);
-            for start in part.start.drain(..) {
-                self.start_activity(no, &id, start);
-            }
-            for task in part.cancel.drain(..) {
-                if let Some(running) = self.running.get(&(no, task)) {
+            // Before the next attempts, which take the places of these.
+            for (task, attempt) in part.cancel.drain(..) {
+                let running = self.running.get(&(no, task));
+                if let Some(running) = running.filter(|running| running.attempt == attempt) {
                     running.cancellation.cancel();
                 }
+            }
+            for start in part.start.drain(..) {
+                self.start_activity(no, &id, start);
             }
         }
         self.slots.settle(&id);

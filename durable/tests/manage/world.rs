@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use durable::prelude::*;
-use durable::store::{MemoryStore, SqliteStore, Store};
+use durable::store::{MemoryStore, Message, SqliteStore, Store};
 use durable::{Client, ClientError, Clock, Handle, Status, VirtualClock, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +157,22 @@ impl World {
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Completes when so much time has passed.
+    pub async fn pass(&self, length: Duration) {
+        self.clock.sleep_until(self.now() + length).await;
+    }
+
+    /// What is scheduled in any partition. No worker may be there.
+    pub async fn scheduled(&self) -> Vec<Message> {
+        let mut scheduled = Vec::new();
+        let later = self.now() + FAR;
+        for lease in self.store.acquire_leases("test", 4, later, later + FAR).await.unwrap() {
+            scheduled
+                .extend(self.store.poll(&lease, Timestamp::MAX, 1_000).await.unwrap().scheduled);
+        }
+        scheduled
     }
 }
 

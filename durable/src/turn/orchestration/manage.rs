@@ -15,6 +15,7 @@ use crate::history::Event;
 use crate::json::Json;
 use crate::message::ReplyTo;
 use crate::program::{Incompatible, Machine, Program, SavedMachine};
+use crate::retry::RetryRule;
 
 /// Stands for a program that this worker does not have.
 struct NoProgram;
@@ -27,6 +28,10 @@ impl Program for NoProgram {
     fn start(&self, _: &Json) -> Result<Box<dyn Machine>, TaskFailure> {
         let failure = Failure::new("NotRegistered", "no worker has the program");
         Err(TaskFailure::new(TaskErrorKind::NotRegistered, failure))
+    }
+
+    fn rules(&self) -> &[RetryRule] {
+        &[]
     }
 
     fn load(&self, saved: &SavedMachine<'_>) -> Result<Box<dyn Machine>, Incompatible> {
@@ -66,6 +71,7 @@ impl OrchestrationInstance {
             Start::Due => self.begin(changes),
             Start::Over => {
                 self.status = Status::Running;
+                self.core.begin_due_attempts();
                 if self.rewinding.is_some() {
                     self.go_back("it is resumed", changes);
                 } else {
