@@ -80,6 +80,7 @@ fn change(no: InstanceNo, turn: i64) -> InstanceChange {
     InstanceChange {
         no,
         create,
+        renew: None,
         status: Status::Running,
         blocked: None,
         busy: true,

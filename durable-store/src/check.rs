@@ -102,6 +102,10 @@ impl Check {
                 )));
             }
         }
+        if let Some(new) = &change.renew {
+            self.text("version", &new.version, limits::MAX_NAME_BYTES)?;
+            self.payload("input", &new.input)?;
+        }
         let custom = change.custom_status.iter().flatten();
         for (what, payload) in [("state", &change.state), ("output", &change.output)]
             .into_iter()

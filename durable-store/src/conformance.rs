@@ -72,6 +72,7 @@ macro_rules! conformance {
                 what_is_not_given_stays
                 a_custom_status_can_be_cleared
                 an_end_is_kept_and_can_be_taken_back
+                an_instance_can_begin_anew
                 texts_come_back_unchanged
                 a_large_payload_comes_back
                 creating_an_id_that_exists_conflicts

@@ -14,8 +14,8 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, InstanceQuery,
-    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Polled, Reply,
-    SideKey, Status, StoredInstance,
+    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Polled, Renewal,
+    Reply, SideKey, Status, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -300,6 +300,9 @@ impl Row {
         let is_late = change.status == Status::Failed && change.finished_at.is_none();
         if !(is_late && record.status == Status::Running) {
             record.status = change.status;
+        }
+        if let Some(Renewal { version, input }) = change.renew {
+            (record.version, record.input) = (version, input);
         }
         record.blocked = change.blocked;
         record.updated_at = change.updated_at;

@@ -309,6 +309,15 @@ pub struct Polled {
     pub scheduled: Vec<Message>,
 }
 
+/// What an instance begins anew with under its id and its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The version it stays on from now on, empty for none.
+    pub version: String,
+    /// Its input from now on.
+    pub input: Payload,
+}
+
 /// All that one turn, or several turns of the same instance, changed about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceChange {
@@ -316,6 +325,8 @@ pub struct InstanceChange {
     pub no: InstanceNo,
     /// Create the row first: an entity's first message, or a start fused with its first turn.
     pub create: Option<Box<NewInstance>>,
+    /// Begin anew with another input, if the instance does.
+    pub renew: Option<Renewal>,
     /// The new status. [`Status::Failed`] without `finished_at` is late news of an instance that
     /// failed before: if it was set running again meanwhile ([`Condition::Reopens`]), it stays so.
     pub status: Status,

@@ -18,7 +18,9 @@ use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::program::Orchestration;
 use crate::start::InvalidStart;
-use crate::task::{Call, EventName, EventWait, Spawn, Task, Timer, checked, encode_input};
+use crate::task::{
+    Call, ContinueAsNew, EventName, EventWait, Spawn, Task, Timer, checked, encode_input,
+};
 use crate::turn::{EntityAddress, scope};
 
 /// Largest custom status, in bytes of JSON. The original allows 16 KB of UTF-16 text.
@@ -95,6 +97,36 @@ impl OrchestrationContext {
             panic!("{reason}");
         }
         scope::with(|core| core.start_detached(call.options, F::NAME, F::VERSION, input))
+    }
+
+    /// Ends this run and begins the next one, with other arguments, under the same id: await it. It
+    /// fits any type, for nothing comes after it.
+    ///
+    /// The next run keeps the id, the tags and who waits for the result. Timers and waits of this
+    /// run are cancelled and calls under way are left to themselves, as when a
+    /// [`Task`] is dropped; events that nobody waited for yet are kept for the next run. Its history
+    /// begins anew. A plain `loop` costs no more from round to round, so that this is for a fresh
+    /// start, or to go on as another [version](Call::version).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use durable::prelude::*;
+    /// # #[activity] async fn check(job: u64) -> bool { job > 0 }
+    /// #[orchestrator]
+    /// async fn monitor(ctx: &OrchestrationContext, job: u64) -> Result<u64, TaskError> {
+    ///     if check(job).await? {
+    ///         return Ok(job);
+    ///     }
+    ///     ctx.sleep(Duration::from_secs(60)).await;
+    ///     ctx.continue_as_new(monitor(job + 1)).await
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// When it is awaited, if the call is one of another orchestrator, says more than arguments and
+    /// version, or has arguments that cannot be serialised. This fails the orchestration.
+    pub fn continue_as_new<F: Orchestration>(&self, call: Call<F>) -> ContinueAsNew {
+        ContinueAsNew::of(call)
     }
 
     /// Sets what clients see as the custom status. It is stored with this turn.

@@ -181,8 +181,13 @@ impl Drive {
         // The instance leaves memory here; all that goes on is what was saved.
         drop(instance);
         self.turns += 1;
+        let next_runs = output.send.iter().filter(|message| {
+            message.target == self.record.id && matches!(message.body, Body::Start { .. })
+        });
+        let next_runs: Vec<Inbound> =
+            next_runs.map(|message| Inbound::Message(message.body.clone())).collect();
         self.apply(output);
-        Ok(())
+        if next_runs.is_empty() { Ok(()) } else { self.turn(next_runs) }
     }
 
     fn apply(&mut self, output: TurnOutput) {
@@ -207,6 +212,9 @@ impl Drive {
         let record = &mut self.record;
         record.status = change.status;
         record.updated_at = change.updated_at;
+        if let Some(next) = change.renew {
+            (record.version, record.input) = (next.version, next.input);
+        }
         if let Some(state) = change.state {
             record.state = Some(state);
         }

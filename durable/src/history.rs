@@ -70,6 +70,8 @@ pub enum Event {
     Resumed { reason: String },
     /// It goes on from where it was before it failed.
     Rewound { reason: String },
+    /// A run under the same id ended, and this one follows it.
+    ContinuedAsNew,
     /// An activity was scheduled.
     ActivityScheduled { task: TaskId, name: String, input: Json },
     /// An activity was started again: its worker had gone away, its retry policy says so, or the

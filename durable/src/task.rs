@@ -3,6 +3,7 @@
 
 mod join;
 mod race;
+mod renew;
 mod wait;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::join::{Join, JoinAll, TryJoin, TryJoinAll, join_all, try_join_all};
 pub use self::race::{EventTimeout, SelectAll, Timeout, select_all};
+pub use self::renew::ContinueAsNew;
 pub use self::wait::{Event, EventName, EventWait, Timer};
 use crate::codec::DecodeError;
 use crate::data::{Arguments as _, ReturnValue as _};

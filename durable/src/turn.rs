@@ -22,7 +22,7 @@ use durable_store::{
 pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
 pub use self::core::EntityAddress;
 pub use self::core::MAX_ACTIONS_PER_TURN;
-pub(crate) use self::core::{Core, Identity, TaskKind, task_name};
+pub(crate) use self::core::{Core, Identity, NextRun, TaskKind, task_name};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;
@@ -70,6 +70,8 @@ pub(crate) struct TurnOutput {
     pub(crate) cancel: Vec<(TaskId, u32)>,
     /// Answers for clients.
     pub(crate) answers: Vec<Answer>,
+    /// The instance goes on as another program: it is to be loaded anew before its next turn.
+    pub(crate) reload: bool,
 }
 
 /// Why an instance cannot be continued by this worker. It is left untouched.
@@ -141,6 +143,7 @@ fn identity(record: &InstanceRecord) -> Identity {
     Identity {
         no: record.no,
         id: record.id.clone(),
+        name: record.name.clone(),
         version: record.version.clone(),
         parent: record.parent.clone(),
         request: record.request.clone(),
@@ -161,6 +164,7 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
         change: InstanceChange {
             no: core.identity.no,
             create: None,
+            renew: None,
             status,
             blocked: None,
             busy,
@@ -182,6 +186,7 @@ fn output(core: &mut Core, status: Status, state_name: &str, busy: bool) -> Turn
         start: actions.start,
         cancel: actions.cancel,
         answers: actions.answers,
+        reload: false,
     }
 }
 

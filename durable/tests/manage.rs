@@ -15,6 +15,8 @@ mod history;
 mod listing;
 #[path = "manage/purging.rs"]
 mod purging;
+#[path = "manage/renewing.rs"]
+mod renewing;
 #[path = "manage/retrying.rs"]
 mod retrying;
 #[path = "manage/rewinding.rs"]

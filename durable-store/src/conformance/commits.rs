@@ -3,7 +3,9 @@
 
 use crate::StoreErrorKind::{Conflict, LeaseLost, Limit};
 use crate::limits;
-use crate::model::{Batch, InstanceChange, InstanceKind, InstanceNo, Reply, Status};
+use crate::model::{
+    Batch, InstanceChange, InstanceKind, InstanceNo, InstanceQuery, Renewal, Reply, Status,
+};
 
 use super::world::*;
 
@@ -105,6 +107,30 @@ pub async fn an_end_is_kept_and_can_be_taken_back(hub: Fixture) {
     assert_eq!(read(&hub, "a").await.unwrap().finished_at, Some(at(5)));
     hub.commit(&lease, changes(vec![change(no)])).await.unwrap();
     assert_eq!(read(&hub, "a").await.unwrap().finished_at, None);
+}
+
+pub async fn an_instance_can_begin_anew(hub: Fixture) {
+    let (lease, no) = filled(&hub).await;
+    let other = create(&hub, &lease, "b").await;
+    let renew = Some(Renewal { version: "v2".to_owned(), input: text("next") });
+    let next = InstanceChange {
+        renew,
+        state: Some(text("anew")),
+        history: vec![(5, text("events"))],
+        forget_history_before: Some(5),
+        ..change(no)
+    };
+    hub.commit(&lease, changes(vec![next, change(other)])).await.unwrap();
+    let record = load(&hub, &lease, "a").await.record;
+    assert_eq!((record.no, &*record.version, record.input), (no, "v2", text("next")));
+    assert_eq!((record.state, record.created_at), (Some(text("anew")), at(0)));
+    let other = read(&hub, "b").await.unwrap();
+    assert_eq!((&*other.version, other.input), ("", text("input")));
+    let of_version = InstanceQuery { version: Some("v2".to_owned()), ..InstanceQuery::default() };
+    assert_eq!(hub.count_instances(&of_version).await.unwrap(), 1);
+    // What follows leaves it as it is.
+    hub.commit(&lease, changes(vec![change(no)])).await.unwrap();
+    assert_eq!(&*read(&hub, "a").await.unwrap().version, "v2");
 }
 
 pub async fn texts_come_back_unchanged(hub: Fixture) {

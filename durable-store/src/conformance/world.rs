@@ -106,6 +106,7 @@ pub fn change(no: InstanceNo) -> InstanceChange {
     InstanceChange {
         no,
         create: None,
+        renew: None,
         status: Status::Running,
         blocked: None,
         busy: false,

@@ -135,6 +135,11 @@ impl CommitScript {
         if self.rows(sql::UPDATE_PROGRESS, &old)? {
             self.expect(old.len(), "instances to change")?;
         }
+        let renewed: Vec<_> = changes
+            .iter()
+            .filter_map(|c| c.renew.as_ref().map(|new| (c.no.0, &new.version, &*new.input)))
+            .collect();
+        self.rows(sql::RENEW_INSTANCES, &renewed)?;
         let history: Vec<_> = changes
             .iter()
             .flat_map(|c| c.history.iter().map(|(turn, events)| (c.no.0, *turn, &**events)))

@@ -107,6 +107,11 @@ pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
             value ->> 9 AS custom_status
         FROM json_each(?)) AS v
     WHERE progress.no = v.no";
+/// For instances that begin anew.
+pub(super) const RENEW_INSTANCES: &str = "UPDATE instance SET version = v.version, input = v.input
+    FROM (SELECT value ->> 0 AS no, value ->> 1 AS version, value ->> 2 AS input
+        FROM json_each(?)) AS v
+    WHERE instance.no = v.no";
 pub(super) const CLEAR_SIDE: &str = "DELETE FROM side WHERE no IN (SELECT value FROM json_each(?))";
 pub(super) const DELETE_SIDE: &str = "DELETE FROM side
     WHERE (no, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";

@@ -45,6 +45,8 @@ pub trait Machine: Send {
     /// Calls `f` with everything that it waits for.
     fn for_each_wait(&self, f: &mut dyn FnMut(&Waiting));
     fn state(&self) -> &'static str;
+    /// Drops the variables.
+    fn clear(&mut self);
     /// The live variables, as a JSON object.
     fn save(&mut self) -> Result<String, SaveError>;
 }
@@ -480,7 +482,7 @@ where
             None => Progress::Suspended,
             Some(result) => {
                 // What is left in the frame is dropped here, within the turn.
-                self.frame = (self.definition.frame)(None);
+                self.clear();
                 Progress::Ended(result)
             }
         }
@@ -500,6 +502,10 @@ where
 
     fn state(&self) -> &'static str {
         self.definition.graph.states[self.cursor.state.index()].name
+    }
+
+    fn clear(&mut self) {
+        self.frame = (self.definition.frame)(None);
     }
 
     fn save(&mut self) -> Result<String, SaveError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use durable_store::{InstanceChange, Payload, SideKey, Status, StoredInstance};
+use durable_store::{InstanceChange, Payload, Renewal, SideKey, Status, StoredInstance};
 use serde_json::Value;
 
 use super::TurnOutput;
@@ -11,6 +11,8 @@ use super::TurnOutput;
 /// What is stored of an instance between two turns.
 pub(super) struct Snapshot {
     pub(super) status: Status,
+    pub(super) version: String,
+    pub(super) input: Payload,
     pub(super) state: Option<Payload>,
     pub(super) output: Option<Payload>,
     /// Whether the first message comes later than others may.
@@ -22,6 +24,8 @@ impl Snapshot {
     pub(super) fn of(stored: &StoredInstance) -> Self {
         Self {
             status: stored.record.status,
+            version: stored.record.version.clone(),
+            input: stored.record.input.clone(),
             state: stored.record.state.clone(),
             output: stored.record.output.clone(),
             scheduled: stored.record.starts_at.is_some(),
@@ -32,6 +36,10 @@ impl Snapshot {
     /// Follows what a store does with a change.
     pub(super) fn apply(&mut self, change: &InstanceChange) {
         self.status = change.status;
+        if let Some(Renewal { version, input }) = &change.renew {
+            self.version.clone_from(version);
+            self.input.clone_from(input);
+        }
         if change.state.is_some() {
             self.state.clone_from(&change.state);
         }
@@ -50,6 +58,7 @@ pub(super) fn difference(first: &TurnOutput, second: &TurnOutput) -> Option<Stri
     in_order(&actions(first), &actions(second))
         .or_else(|| in_state(first.change.state.as_deref(), second.change.state.as_deref()))
         .or_else(|| in_payload("the custom status", custom_status(first), custom_status(second)))
+        .or_else(|| in_payload("the next run's input", next_input(first), next_input(second)))
         .or_else(|| {
             let (a, b) = (first.change.output.as_deref(), second.change.output.as_deref());
             in_payload("the result", a, b)
@@ -90,6 +99,10 @@ fn parsed(text: Option<&str>) -> Value {
 
 fn custom_status(out: &TurnOutput) -> Option<&str> {
     out.change.custom_status.as_ref().and_then(|status| status.as_deref())
+}
+
+fn next_input(out: &TurnOutput) -> Option<&str> {
+    out.change.renew.as_ref().map(|next| &*next.input)
 }
 
 /// Actions must be the same in the same order.

@@ -23,6 +23,7 @@ pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
 pub(crate) struct Identity {
     pub(crate) no: InstanceNo,
     pub(crate) id: String,
+    pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) parent: Option<String>,
     /// The start request, which makes random values of two runs under one id differ.
@@ -122,6 +123,17 @@ pub(crate) struct Core {
     /// Activities without an outcome.
     pub(crate) running_activities: usize,
     pub(crate) actions: Actions,
+    /// What the program wants to begin anew with.
+    pub(crate) next_run: Option<NextRun>,
+}
+
+/// The arguments of the next run of an orchestration under its id.
+#[derive(Debug)]
+pub(crate) struct NextRun {
+    pub(crate) version: String,
+    pub(crate) input: Json,
+    /// Whether events that nobody has waited for yet are dropped.
+    pub(crate) discards_events: bool,
 }
 
 impl Core {
@@ -139,6 +151,7 @@ impl Core {
             events: Shelf::default(),
             running_activities: 0,
             actions: Actions::default(),
+            next_run: None,
         }
     }
 
@@ -557,6 +570,12 @@ impl Core {
     /// The instance has ended: its timers and waits are cancelled, what runs elsewhere is left
     /// to run, and forgotten when it is done.
     pub(crate) fn abandon_all(&mut self) {
+        self.abandon_tasks();
+        self.discard_events();
+    }
+
+    /// The same for a run that another one follows, which gets the events.
+    pub(crate) fn abandon_tasks(&mut self) {
         let tasks: Vec<i64> = self.tasks.iter().map(|(number, _)| number).collect();
         for number in tasks {
             if self.stop_attempts(TaskId(number)) {
@@ -565,10 +584,21 @@ impl Core {
                 self.tasks.remove(number);
             }
         }
+    }
+
+    /// Drops the events that nobody has waited for.
+    pub(crate) fn discard_events(&mut self) {
         let events: Vec<i64> = self.events.iter().map(|(number, _)| number).collect();
         for number in events {
             self.events.remove(number);
         }
+    }
+
+    /// Sends the message that begins the next run. It is a turn of its own, so that a program which
+    /// does nothing else does not keep others from theirs.
+    pub(crate) fn send_next_start(&mut self) {
+        let request = self.identity.request.clone();
+        self.send(self.identity.id.clone(), Body::Start { request, reply: None });
     }
 
     /// How far the instance is before the program runs.

@@ -2,12 +2,13 @@
 //! for is there.
 
 mod manage;
+mod renewal;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{Payload, SideKey, Status, StoredInstance, Timestamp};
+use durable_store::{Payload, Renewal, SideKey, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -66,6 +67,8 @@ enum Start {
     Scheduled,
     /// It came while the instance was suspended.
     Due,
+    /// The first message of the next run of the instance is under way.
+    Again,
     /// The program has begun.
     Over,
 }
@@ -208,10 +211,12 @@ impl OrchestrationInstance {
 
     /// The same instance, made again from its saved bytes. Its own turns are not checked.
     fn twin(&self, snapshot: &Snapshot) -> Result<Self, Blocked> {
+        let mut identity = self.core.identity.clone();
+        identity.version.clone_from(&snapshot.version);
         let mut twin = Self {
-            core: Core::new(self.core.identity.clone()),
+            core: Core::new(identity),
             program: Arc::clone(&self.program),
-            input: Arc::clone(&self.input),
+            input: Arc::clone(&snapshot.input),
             status: snapshot.status,
             output: snapshot.output.clone(),
             machine: None,
@@ -464,7 +469,11 @@ impl OrchestrationInstance {
         if self.start.is_over() || self.status.is_terminal() {
             return;
         }
-        self.core.reply = reply;
+        if self.start == Start::Again {
+            self.core.actions.history.push(Event::ContinuedAsNew);
+        } else {
+            self.core.reply = reply;
+        }
         if self.status == Status::Suspended {
             self.start = Start::Due;
             changes.rewrite = true;
@@ -503,12 +512,20 @@ impl OrchestrationInstance {
         let identity = self.core.identity.clone();
         let core = std::mem::replace(&mut self.core, Core::new(identity));
         let (core, result) = scope::enter(core, move || {
-            let result = catch_unwind(AssertUnwindSafe(|| machine.step()));
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let progress = machine.step();
+                if scope::with(|core| core.next_run.is_some()) {
+                    // What the variables hold ends within the turn, as at the end of the program.
+                    machine.clear();
+                }
+                progress
+            }));
             (machine, result)
         });
         self.core = core;
         changes.last_step = Some(LastStep { mark, kept, undo: self.core.end_undo() });
         let (machine, result) = result;
+        let next_run = self.core.next_run.take();
         match result {
             Err(panic) => {
                 drop_quietly(machine);
@@ -522,6 +539,10 @@ impl OrchestrationInstance {
                     super::MAX_ACTIONS_PER_TURN
                 );
                 self.fail(TaskErrorKind::Failed, Failure::new("TooManyActions", message), changes);
+            }
+            Ok(Progress::Suspended) if next_run.is_some() => {
+                drop_quietly(machine);
+                self.renew(next_run, changes);
             }
             Ok(Progress::Suspended) => {
                 self.watch = Watch::of(&*machine, &self.core);
@@ -592,12 +613,20 @@ impl OrchestrationInstance {
             }
         }
         let state_name = self.state_name();
+        let turn = self.core.turn;
         // Who takes the partition over is to try again what this build cannot go on with.
         let busy = self.core.running_activities > 0 || self.rewinding.is_some();
         let mut out = output(&mut self.core, self.status, state_name, busy);
         out.change.blocked.clone_from(&self.rewinding);
         out.change.finished_at = changes.failed_again;
         out.change.state = changes.state;
+        if let Some(renewal) = changes.renewal {
+            out.reload = changes.reload;
+            out.change.renew = Some(renewal);
+            // The history is that of the last run, as in the original.
+            out.change.history.clear();
+            out.change.forget_history_before = Some(turn + 1);
+        }
         out.change.put_side = changes.put_side;
         out.change.delete_side = changes.delete_side;
         if let Some(result) = changes.ended {
@@ -730,6 +759,10 @@ struct Changes {
     /// When it failed once more without having run.
     failed_again: Option<Timestamp>,
     ended: Option<Outcome>,
+    /// What the instance begins anew with.
+    renewal: Option<Renewal>,
+    /// The next run is one of another program.
+    reload: bool,
     state: Option<Payload>,
     put_side: Vec<(i64, Payload)>,
     delete_side: Vec<i64>,

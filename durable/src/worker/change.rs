@@ -29,6 +29,7 @@ impl Change {
         self.side.extend(take_side(&mut next));
         let rest = &mut self.rest;
         rest.create = rest.create.take().or(next.create);
+        rest.renew = next.renew.or(rest.renew.take());
         rest.finished_at =
             next.finished_at.or(rest.finished_at).filter(|_| next.status.is_terminal());
         rest.status = next.status;
@@ -79,6 +80,7 @@ mod tests {
         InstanceChange {
             no: InstanceNo(1),
             create: None,
+            renew: None,
             status: Status::Running,
             blocked: None,
             busy: false,

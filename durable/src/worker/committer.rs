@@ -115,6 +115,7 @@ impl Part {
             start,
             cancel,
             answers,
+            reload: _,
         } = output;
         let no = change.no;
         let now = change.updated_at;
@@ -422,6 +423,7 @@ pub(super) fn blocked_change(
     InstanceChange {
         no,
         create: None,
+        renew: None,
         status,
         blocked: Some(reason),
         busy,

@@ -56,6 +56,7 @@ impl Partition {
         self.shared.settings.history.apply(&mut output.change, is_first);
         let before = std::mem::replace(&mut resident.status, output.change.status);
         self.forget_timers(&output);
+        let reload = output.reload;
         let sender =
             Sender { connection: &self.shared.connection, partitions: self.shared.partitions };
         let (new_part, ()) = self.pending.with_part(id, kind, |part| {
@@ -64,7 +65,7 @@ impl Partition {
             }
             part.take(id, before, output, &sender);
         });
-        self.slots.end_turn(id, new_part);
+        self.slots.end_turn(id, new_part, reload);
     }
 
     /// A cancelled timer does not fire any more, even though its row is still there.

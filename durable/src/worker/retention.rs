@@ -21,14 +21,15 @@ impl HistoryRetention {
     pub(super) fn apply(self, change: &mut InstanceChange, is_first: bool) {
         let Some((turn, _)) = change.history.last() else { return };
         let turn = *turn;
+        let forgotten = change.forget_history_before;
         match self {
             Self::All => {}
             Self::LastTurns(count) => {
-                change.forget_history_before = Some(turn - i64::from(count) + 1);
+                change.forget_history_before = forgotten.max(Some(turn - i64::from(count) + 1));
             }
             Self::None => {
                 change.history.clear();
-                change.forget_history_before = is_first.then_some(turn);
+                change.forget_history_before = forgotten.max(is_first.then_some(turn));
             }
         }
     }

@@ -47,6 +47,8 @@ struct Slot {
     loading: bool,
     queued: bool,
     blocked: bool,
+    /// What is in memory is to be loaded anew before its next turn.
+    outdated: bool,
 }
 
 /// See the module.
@@ -116,7 +118,8 @@ impl Slots {
         match (&slot.resident, slot.mail.is_empty()) {
             (Some(_), false) => {
                 // Without room for residents every turn begins with stored bytes.
-                if !slot.queued && (settled || self.limit > 0) {
+                let may_run = !slot.outdated && (settled || self.limit > 0);
+                if !slot.queued && may_run {
                     slot.queued = true;
                     self.ready.push_back(Arc::clone(id));
                 }
@@ -198,10 +201,12 @@ impl Slots {
         self.by_id.get(id)?.resident.as_ref()
     }
 
-    /// A turn is over. `new_part` says that it is the instance's first in the next commit.
-    pub(super) fn end_turn(&mut self, id: &Arc<str>, new_part: bool) {
+    /// A turn is over. `new_part` says that it is the instance's first in the next commit, `reload`
+    /// that what is in memory is not what the next turn begins with.
+    pub(super) fn end_turn(&mut self, id: &Arc<str>, new_part: bool, reload: bool) {
         if let Some(slot) = self.by_id.get_mut(id) {
             slot.uncommitted += usize::from(new_part);
+            slot.outdated |= reload;
         }
         self.consider(id);
     }
@@ -279,7 +284,8 @@ impl Slots {
             return;
         }
         let ended = slot.resident.as_ref().is_some_and(|resident| resident.status.is_terminal());
-        if self.limit == 0 || (ended && slot.mail.is_empty()) {
+        let outdated = std::mem::take(&mut slot.outdated);
+        if self.limit == 0 || outdated || (ended && slot.mail.is_empty()) {
             self.unload(id);
         }
         self.consider(id);

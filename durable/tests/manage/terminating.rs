@@ -28,6 +28,7 @@ async fn complete(world: &World, id: &str) {
             let change = InstanceChange {
                 no: stored.record.no,
                 create: None,
+                renew: None,
                 status: Status::Completed,
                 blocked: None,
                 busy: false,

@@ -155,6 +155,7 @@ async fn edit_state(world: &World, id: &str, edit: impl Fn(&str) -> String) {
             let change = durable::store::InstanceChange {
                 no: record.no,
                 create: None,
+                renew: None,
                 status: record.status,
                 blocked: record.blocked,
                 busy: false,

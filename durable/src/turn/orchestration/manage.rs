@@ -68,6 +68,7 @@ impl OrchestrationInstance {
         self.core.actions.history.push(Event::Resumed { reason });
         match self.start {
             Start::First | Start::Scheduled => self.status = Status::Pending,
+            Start::Again => self.status = Status::Running,
             Start::Due => self.begin(changes),
             Start::Over => {
                 self.status = Status::Running;
