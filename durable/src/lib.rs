@@ -101,8 +101,9 @@ pub use retry::{
 };
 pub use start::IdReuse;
 pub use task::{
-    Call, ContinueAsNew, Durable, Event, EventName, EventTimeout, EventWait, JoinAll, SelectAll,
-    Spawn, Task, Timeout, Timer, TryJoinAll, join_all, select_all, try_join_all,
+    Call, ContinueAsNew, Durable, Either, Event, EventName, EventTimeout, EventWait, JoinAll,
+    Select, SelectAll, Spawn, Task, Timeout, Timer, TryJoinAll, join_all, select, select_all,
+    try_join_all,
 };
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
 pub use worker::{

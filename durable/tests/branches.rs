@@ -13,6 +13,7 @@ use std::time::Duration;
 use durable::__private::drive::{Drive, Open};
 use durable::__private::{Json, Orchestration};
 use durable::prelude::*;
+use durable::{Either, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -461,4 +462,63 @@ fn select_all_gives_the_first_and_the_rest() {
         answer(&mut drive, value);
     }
     assert_eq!(output::<Vec<i64>>(&drive), [51, 61, 40]);
+}
+
+// --- select of two ----------------------------------------------------------------------------------
+
+#[orchestrator]
+async fn two(ctx: &OrchestrationContext, value: i64) -> Result<String, TaskError> {
+    let first = match select(echo(value), ctx.wait_for_event::<String>("name")).await {
+        Either::Left((echoed, waiting)) => format!("{} {}", echoed?, waiting.await?),
+        Either::Right((name, echoing)) => format!("{} {}", name?, echoing.await?),
+    };
+    match select(ctx.sleep(Duration::from_secs(1)), ctx.wait_for_event::<String>("name")).await {
+        Either::Left(((), waiting)) => {
+            drop(waiting);
+            Ok(format!("{first} late"))
+        }
+        Either::Right((name, _timer)) => Ok(format!("{first} {}", name?)),
+    }
+}
+
+#[test]
+fn select_gives_the_first_of_two_and_the_task_of_the_other() {
+    let mut drive = start::<two>((7,));
+    answer(&mut drive, 7);
+    raise(&mut drive, "name", "Ann");
+    fire(&mut drive);
+    assert_eq!(output::<String>(&drive), "7 Ann late");
+
+    let mut drive = start::<two>((7,));
+    raise(&mut drive, "name", "Bob");
+    answer(&mut drive, 7);
+    raise(&mut drive, "name", "Cid");
+    assert_eq!(output::<String>(&drive), "Bob 7 Cid");
+    assert!(drive.open().is_empty());
+}
+
+// --- events that nobody looked at -------------------------------------------------------------------
+
+/// Waits twice at once, gives the waits up after both have their event, and waits again.
+#[orchestrator]
+async fn gives_back(ctx: &OrchestrationContext) -> Result<Vec<u32>, TaskError> {
+    let waits =
+        [ctx.spawn(ctx.wait_for_event::<u32>("n")), ctx.spawn(ctx.wait_for_event::<u32>("n"))];
+    ctx.wait_for_event::<()>("go").await?;
+    drop(waits);
+    let mut numbers = Vec::new();
+    for _ in 0..4 {
+        numbers.push(ctx.wait_for_event::<u32>("n").await?);
+    }
+    Ok(numbers)
+}
+
+#[test]
+fn an_event_that_was_not_looked_at_keeps_its_place() {
+    let mut drive = start::<gives_back>(());
+    for number in 1..=4_u32 {
+        raise(&mut drive, "n", number);
+    }
+    raise(&mut drive, "go", ());
+    assert_eq!(output::<Vec<u32>>(&drive), [1, 2, 3, 4]);
 }

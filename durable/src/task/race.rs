@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Call, Durable, EventWait, Pending, Spawn, Task, TaskResult, Waiting};
 use crate::data::EventPayload;
@@ -119,6 +120,66 @@ impl<T> Task<T> {
     /// [`TaskError::is_timeout`].
     pub fn timeout(self, limit: Duration) -> Timeout<Self> {
         Timeout { inner: self, limit }
+    }
+}
+
+/// Waits for the first of two. Gives its output and the task of the other, which goes on.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use durable::prelude::*;
+/// use durable::{Either, select};
+/// # #[activity] async fn render(page: u64) -> u64 { page }
+/// #[orchestrator]
+/// async fn patient(ctx: &OrchestrationContext, page: u64) -> Result<u64, TaskError> {
+///     match select(render(page), ctx.sleep(Duration::from_secs(60))).await {
+///         Either::Left((rendered, _timer)) => rendered,
+///         Either::Right(((), rendering)) => {
+///             ctx.set_custom_status("it takes long");
+///             rendering.await
+///         }
+///     }
+/// }
+/// ```
+pub fn select<A: Spawn, B: Spawn>(first: A, second: B) -> Select<A, B> {
+    Select(first, second)
+}
+
+/// See [`select`].
+#[derive(Debug)]
+#[must_use = "calls do nothing until they are awaited"]
+pub struct Select<A, B>(A, B);
+
+/// One of two: what [`select`] gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Either<A, B> {
+    /// The first.
+    Left(A),
+    /// The second.
+    Right(B),
+}
+
+#[doc(hidden)]
+pub struct OneOfTwo<P, Q, T, U>(PhantomData<fn() -> (P, Q, T, U)>);
+
+impl<P: Pending, Q: Pending, T, U> Pending for OneOfTwo<P, Q, T, U> {
+    type Output = Either<(P::Output, Task<U>), (Q::Output, Task<T>)>;
+    fn take(waiting: &Waiting) -> Self::Output {
+        let parts = waiting.parts();
+        if scope::with(|core| parts[0].is_ready(core)) {
+            Either::Left((P::take(&parts[0]), Task::of(&parts[1])))
+        } else {
+            Either::Right((Q::take(&parts[1]), Task::of(&parts[0])))
+        }
+    }
+}
+
+impl<A: Spawn, B: Spawn> Durable for Select<A, B> {
+    type Pending = OneOfTwo<A::Pending, B::Pending, A::Value, B::Value>;
+    type Output = Either<(A::Output, Task<B::Value>), (B::Output, Task<A::Value>)>;
+
+    fn begin(self) -> Waiting {
+        Waiting::Any { any: vec![self.0.begin(), self.1.begin()] }
     }
 }
 

@@ -51,10 +51,23 @@ impl Task {
             && matches!(self.kind, TaskKind::Activity { .. })
             && !self.waits_for_attempt()
     }
+
+    /// The number of the event that it was given, if it is a wait for one.
+    pub(super) fn event_number(&self) -> Option<i64> {
+        match self.kind {
+            TaskKind::Event { number, .. } => Some(number),
+            _ => None,
+        }
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
 fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_unnumbered(number: &i64) -> bool {
     *number == 0
 }
 
@@ -76,6 +89,10 @@ pub(crate) enum TaskKind {
     },
     Event {
         name: String,
+        /// The place among all events of the one that was taken, which it gets back if it is not
+        /// looked at; 0 before.
+        #[serde(default, skip_serializing_if = "is_unnumbered")]
+        number: i64,
     },
     Child {
         id: String,
@@ -171,7 +188,7 @@ impl Core {
 
     /// A task that has failed before it began.
     pub(crate) fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
-        let kind = TaskKind::Event { name: name.to_owned() };
+        let kind = TaskKind::Event { name: name.to_owned(), number: 0 };
         self.add_task(kind, Some(Err(failure)), None)
     }
 
@@ -187,8 +204,12 @@ impl Core {
     pub(crate) fn begin_event(&mut self, name: &str) -> TaskId {
         let buffered =
             self.events.iter().find(|(_, event)| event.name == name).map(|(number, _)| number);
-        let outcome = buffered.and_then(|number| self.events.remove(number)).map(|e| Ok(e.value));
-        self.add_task(TaskKind::Event { name: name.to_owned() }, outcome, None)
+        let taken = buffered.and_then(|number| Some((number, self.events.remove(number)?.value)));
+        let (number, outcome) = match taken {
+            Some((number, value)) => (number, Some(Ok(value))),
+            None => (0, None),
+        };
+        self.add_task(TaskKind::Event { name: name.to_owned(), number }, outcome, None)
     }
 
     /// Starts a sub-orchestration whose result is awaited.
@@ -423,11 +444,13 @@ impl Core {
             TaskKind::Event { .. } => {
                 let entry = self.tasks.remove(task.0);
                 if let Some(Task {
-                    kind: TaskKind::Event { name }, outcome: Some(Ok(value)), ..
+                    kind: TaskKind::Event { name, number },
+                    outcome: Some(Ok(value)),
+                    ..
                 }) = entry
                 {
                     // It was delivered to a wait that never looked: it belongs to the next one.
-                    self.hand_over(name, value);
+                    self.hand_over(number, BufferedEvent { name, value });
                 }
             }
             _ if ended => {
@@ -490,34 +513,25 @@ impl Core {
     /// Gives an event to the oldest wait for it, which is returned, or buffers it.
     pub(crate) fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
         self.actions.history.push(Event::EventRaised { name: name.clone(), value: value.clone() });
-        self.hand_over(name, value)
-    }
-
-    fn hand_over(&mut self, name: String, value: Json) -> Option<TaskId> {
-        let waiting = self.tasks.iter().find_map(|(number, task)| match &task.kind {
-            TaskKind::Event { name: awaited } if task.outcome.is_none() && *awaited == name => {
-                Some(number)
-            }
-            _ => None,
-        });
-        match waiting {
-            Some(number) => {
-                if let Some(task) = self.tasks.get_mut(number) {
-                    task.outcome = Some(Ok(value));
-                }
-                Some(TaskId(number))
-            }
-            None => {
-                self.buffer(name, value);
-                None
-            }
-        }
-    }
-
-    fn buffer(&mut self, name: String, value: Json) {
-        // An accepted event is never lost, so there is no limit here: the shelf spills into rows.
-        self.events.insert(self.next_event, BufferedEvent { name, value });
+        let number = self.next_event;
         self.next_event += 1;
+        self.hand_over(number, BufferedEvent { name, value })
+    }
+
+    fn hand_over(&mut self, number: i64, event: BufferedEvent) -> Option<TaskId> {
+        let waits = |task: &Task| {
+            matches!(&task.kind, TaskKind::Event { name, .. } if *name == event.name)
+                && task.outcome.is_none()
+        };
+        let waiting = self.tasks.iter().find(|(_, task)| waits(task)).map(|(number, _)| number);
+        let Some(task) = waiting.and_then(|waiting| self.tasks.get_mut(waiting)) else {
+            // An accepted event is never lost, so there is no limit here: the shelf spills into rows.
+            self.events.insert(number, event);
+            return None;
+        };
+        task.kind = TaskKind::Event { name: event.name, number };
+        task.outcome = Some(Ok(event.value));
+        waiting.map(TaskId)
     }
 
     fn running(&self) -> Vec<TaskId> {
@@ -656,7 +670,7 @@ pub(super) fn derived_id(parent: &Identity, task: TaskId, attempt: u32) -> Strin
 /// What a task is called in errors.
 pub(crate) fn task_name(kind: &TaskKind) -> String {
     match kind {
-        TaskKind::Activity { name, .. } | TaskKind::Event { name } => name.clone(),
+        TaskKind::Activity { name, .. } | TaskKind::Event { name, .. } => name.clone(),
         TaskKind::Timer { .. } => "timer".to_owned(),
         TaskKind::Child { id } => id.clone(),
         TaskKind::Operation { entity, name, .. } => format!("{entity}.{name}"),

@@ -257,10 +257,10 @@ impl OrchestrationInstance {
         core.turn = loaded.turn;
         core.next_task = loaded.next_task;
         // Events that came without a turn of the program have used up numbers since.
-        core.next_event = event_rows
-            .iter()
-            .map(|(n, _): &(i64, BufferedEvent)| n + 1)
-            .fold(loaded.next_event, i64::max);
+        let buffered = event_rows.iter().map(|(number, _): &(i64, BufferedEvent)| *number);
+        let taken = task_rows.iter().filter_map(|(_, task): &(i64, Task)| task.event_number());
+        core.next_event =
+            buffered.chain(taken).map(|number| number + 1).fold(loaded.next_event, i64::max);
         core.sent = loaded.sent;
         core.drawn = loaded.drawn;
         core.reply = loaded.reply;
