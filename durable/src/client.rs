@@ -152,6 +152,10 @@ impl Client {
             .await
     }
 
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.connection.clock
+    }
+
     /// The row of an instance, if there is one.
     async fn record(&self, id: &str) -> Result<Option<InstanceRecord>, StoreError> {
         let ids = [id.to_owned()];

@@ -103,7 +103,7 @@ impl Failure {
             && let Some(call) = error.downcast_ref::<TaskError>()
         {
             self.non_retryable |= call.failure().non_retryable;
-            self.cause = Some(Box::new(call.clone().as_cause()));
+            self.cause = Some(Box::new(call.clone().into_cause()));
         }
     }
 
@@ -300,7 +300,7 @@ impl TaskError {
     }
 
     /// As it is kept in the error that it caused: within limits.
-    fn as_cause(mut self) -> Self {
+    fn into_cause(mut self) -> Self {
         let size = |error: &Self| serde_json::to_string(error).map_or(0, |text| text.len());
         if size(&self) > MAX_CAUSE_BYTES {
             self.strip(0);

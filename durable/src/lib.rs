@@ -109,7 +109,7 @@ pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
     DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE, HistoryRetention,
-    RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
+    LifecycleEvent, RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
 };
 
 /// Waits for two to eight durable operations at once, and gives their outputs as a tuple.

@@ -129,6 +129,15 @@ impl Instance {
         is_orchestration.then(load).flatten().map(Box::new).map(Self::Orchestration)
     }
 
+    /// The id, the registered name, and the version.
+    pub(crate) fn names(&self) -> (&str, &str, &str) {
+        let identity = match self {
+            Self::Orchestration(instance) => instance.identity(),
+            Self::Entity(instance) => instance.identity(),
+        };
+        (&identity.id, &identity.name, &identity.version)
+    }
+
     /// Runs one turn with messages in the order given. `now` is the engine's time; the instance's
     /// own never goes back.
     pub(crate) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {

@@ -9,10 +9,12 @@ mod effects;
 mod fetch;
 mod inbox;
 mod leases;
+mod lifecycle;
 mod options;
 mod partition;
 mod retention;
 mod slots;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,12 +22,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use durable_store::{Store, StoreError};
+use durable_store::{Status, Store, StoreError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::activities::Activities as Runner;
 use self::leases::{Leases, forward_hints};
+pub use self::lifecycle::LifecycleEvent;
+use self::lifecycle::Listener;
 use self::options::Options;
 pub use self::options::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
@@ -243,6 +247,47 @@ impl WorkerBuilder {
         self
     }
 
+    /// Purges orchestrations of this status when they have ended so long ago, with their history.
+    /// Without this everything is kept until [`Client::purge`] is called. What has failed can be
+    /// rewound only while it is kept.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use durable::{Status, Worker};
+    /// # use durable::store::MemoryStore;
+    /// const DAY: Duration = Duration::from_secs(24 * 3600);
+    /// let builder = Worker::builder(MemoryStore::new())
+    ///     .purge_after(Status::Completed, 30 * DAY)
+    ///     .purge_after(Status::Terminated, 30 * DAY)
+    ///     .purge_after(Status::Failed, 90 * DAY);
+    /// # drop(builder);
+    /// ```
+    pub fn purge_after(mut self, status: Status, age: Duration) -> Self {
+        self.options.retention.set(status, age);
+        self
+    }
+
+    /// Calls `listener` when an orchestration has started, ended or come to another status on this
+    /// worker. The change is durable by then. A worker that dies at that moment tells nobody, so
+    /// that this is for notifications and not for the work itself; it runs on the worker's loop, and
+    /// should hand on what takes long.
+    ///
+    /// ```no_run
+    /// # use durable::Worker;
+    /// # use durable::store::MemoryStore;
+    /// let builder = Worker::builder(MemoryStore::new()).on_lifecycle(|event| {
+    ///     println!("{} ({}) is {:?}", event.instance_id, event.name, event.status);
+    /// });
+    /// # drop(builder);
+    /// ```
+    pub fn on_lifecycle(
+        mut self,
+        listener: impl Fn(&LifecycleEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.options.listener = Listener::new(listener);
+        self
+    }
+
     /// The identity of the worker. One that starts again under the same identity takes over at
     /// once what it held, so no two that run at the same time may share it. Default: a new id.
     pub fn worker_id(mut self, id: impl Into<String>) -> Self {
@@ -279,6 +324,7 @@ impl WorkerBuilder {
             return Err(WorkerError::Duplicates(registry.duplicates().to_vec()));
         }
         let clock = Arc::clone(&options.clock);
+        let retention = options.retention.clone();
         let settings = options.check()?;
         let registry = Arc::new(registry);
         let connection = Arc::new(Connection::new(store, clock));
@@ -303,6 +349,11 @@ impl WorkerBuilder {
         tokio::spawn(forward_hints(hints, wakes, stopped.clone()));
         let leases = Some(tokio::spawn(leases.run()));
         guard.disarm();
-        Ok(Worker { connection, registry, draining, stopped, leases })
+        let worker = Worker { connection, registry, draining, stopped, leases };
+        if !retention.is_empty() {
+            let stopped = worker.stopped.clone();
+            tokio::spawn(upkeep::purge_ended(worker.client(), retention, stopped));
+        }
+        Ok(worker)
     }
 }

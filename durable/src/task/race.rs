@@ -160,7 +160,7 @@ pub enum Either<A, B> {
 }
 
 #[doc(hidden)]
-pub struct OneOfTwo<P, Q, T, U>(PhantomData<fn() -> (P, Q, T, U)>);
+pub struct OneOfTwo<P, Q, T, U>(PhantomData<fn() -> (P, Q)>, PhantomData<fn() -> (T, U)>);
 
 impl<P: Pending, Q: Pending, T, U> Pending for OneOfTwo<P, Q, T, U> {
     type Output = Either<(P::Output, Task<U>), (Q::Output, Task<T>)>;

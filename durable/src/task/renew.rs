@@ -104,7 +104,7 @@ impl Durable for ContinueAsNew {
     fn begin(self) -> Waiting {
         let (name, current) =
             scope::with(|core| (core.identity.name.clone(), core.identity.version.clone()));
-        let checked = self.check(&name).and_then(|()| self.input);
+        let checked = self.check(&name).and(self.input);
         let input = checked.unwrap_or_else(|reason| panic!("{reason}"));
         let own = Some(self.version).filter(|version| !version.is_empty()).map(str::to_owned);
         let version = self.options.version.or(own).unwrap_or(current);

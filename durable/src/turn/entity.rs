@@ -7,7 +7,7 @@ use std::sync::Arc;
 use durable_store::{Payload, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::core::Core;
+use super::core::{Core, Identity};
 use super::{Blocked, EntityAddress, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::context::EntityContext;
 use crate::entity::READ_STATE;
@@ -69,6 +69,10 @@ impl EntityInstance {
             }
         }
         Ok(instance)
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.core.identity
     }
 
     pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::check::{self, Snapshot};
-use super::core::{BufferedEvent, Core, Mark, Task};
+use super::core::{BufferedEvent, Core, Identity, Mark, Task};
 use super::kept::Kept;
 use super::managing::Undo;
 use super::shelf::Shelf;
@@ -176,6 +176,10 @@ impl OrchestrationInstance {
         Ok(instance)
     }
 
+    pub(super) fn identity(&self) -> &Identity {
+        &self.core.identity
+    }
+
     /// What is known before the state is read.
     fn before(stored: &StoredInstance, program: Arc<dyn Program>) -> Self {
         let record = &stored.record;
@@ -307,7 +311,7 @@ impl OrchestrationInstance {
         let difference = match twin {
             // Nothing of the program ran: there is nothing to check.
             None => None,
-            Some(Ok(mut twin)) => check::difference(&out, &twin.run(inbound, now)),
+            Some(Ok(mut twin)) => check::difference(&out, &quietly(|| twin.run(inbound, now))),
             Some(Err(blocked)) => Some(format!("what was saved cannot be read back: {blocked}")),
         };
         if let Some(difference) = difference
@@ -724,6 +728,11 @@ impl Drop for OrchestrationInstance {
     fn drop(&mut self) {
         drop_quietly(self.machine.take());
     }
+}
+
+/// Runs what was run before: the program's log says everything once.
+fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), run)
 }
 
 /// What is needed to go back before a step of the program.

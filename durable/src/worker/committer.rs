@@ -10,6 +10,7 @@ use durable_store::{
 };
 
 use super::change::Change;
+use super::lifecycle::LifecycleEvent;
 use crate::backoff;
 use crate::connection::Connection;
 use crate::message::{Body, TaskId, TimerKey};
@@ -51,6 +52,7 @@ pub(super) struct Part {
     pub(super) start: Vec<ActivityStart>,
     pub(super) cancel: Vec<(TaskId, u32)>,
     pub(super) answers: Vec<Answer>,
+    pub(super) lifecycle: Vec<LifecycleEvent>,
     turns: usize,
     bytes: usize,
 }

@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{InstanceKind, StoreError};
+use durable_store::{InstanceKind, Status, StoreError};
 
 use super::activities::Job;
 use super::committer::{Part, Sender, blocked_change};
+use super::lifecycle::{self, LifecycleEvent, Listener};
 use super::partition::{Partition, Running};
-use super::slots::Mail;
+use super::slots::{Mail, Resident};
 use crate::error::Failure;
 use crate::telemetry;
 use crate::turn::TurnOutput;
@@ -16,6 +17,27 @@ use crate::waiters::News;
 
 /// Messages that one turn takes at most.
 const MAX_MESSAGES_PER_TURN: usize = 1_000;
+
+/// What is to be told of a turn of an orchestration.
+fn lifecycle_events(
+    listener: &Listener,
+    resident: &Resident,
+    before: Status,
+    output: &TurnOutput,
+) -> Vec<LifecycleEvent> {
+    if !listener.is_there() || resident.kind != InstanceKind::Orchestration {
+        return Vec::new();
+    }
+    let (instance_id, name, version) = resident.instance.names();
+    let event = |status| LifecycleEvent {
+        instance_id: instance_id.to_owned(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        status,
+        at: output.change.updated_at,
+    };
+    lifecycle::passed(before, output.change.status).map(event).collect()
+}
 
 impl Partition {
     /// Runs the turns that can run, until the next batch is full.
@@ -55,6 +77,7 @@ impl Partition {
         let is_first = !std::mem::replace(&mut resident.had_turn, true);
         self.shared.settings.history.apply(&mut output.change, is_first);
         let before = std::mem::replace(&mut resident.status, output.change.status);
+        let lifecycle = lifecycle_events(&self.shared.settings.listener, resident, before, &output);
         self.forget_timers(&output);
         let reload = output.reload;
         let sender =
@@ -64,6 +87,7 @@ impl Partition {
                 part.consume(origin);
             }
             part.take(id, before, output, &sender);
+            part.lifecycle.extend(lifecycle);
         });
         self.slots.end_turn(id, new_part, reload);
     }
@@ -116,6 +140,9 @@ impl Partition {
             self.shared.connection.waiters.answer(&answer.request, answer.outcome);
         }
         let Some((id, _)) = part.instance.clone() else { return };
+        for event in part.lifecycle.drain(..) {
+            self.shared.settings.listener.tell(&event);
+        }
         if let Some(row) = part.row() {
             let no = row.no;
             if row.busy {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use durable_store::limits;
 
+use super::lifecycle::Listener;
+use super::upkeep::Retention;
 use super::{HistoryRetention, WorkerError};
 use crate::clock::{Clock, SystemClock};
 
@@ -44,6 +46,8 @@ pub(super) struct Options {
     pub(super) poll_interval: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) history: HistoryRetention,
+    pub(super) retention: Retention,
+    pub(super) listener: Listener,
     pub(super) worker_id: Option<String>,
     pub(super) check_determinism: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -60,6 +64,8 @@ impl Default for Options {
             poll_interval: DEFAULT_POLL_INTERVAL,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             history: HistoryRetention::All,
+            retention: Retention::default(),
+            listener: Listener::default(),
             worker_id: None,
             check_determinism: cfg!(debug_assertions),
             clock: Arc::new(SystemClock),
@@ -78,6 +84,7 @@ pub(super) struct Settings {
     pub(super) poll_interval: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) history: HistoryRetention,
+    pub(super) listener: Listener,
     pub(super) worker_id: String,
 }
 
@@ -100,12 +107,18 @@ impl Options {
             poll_interval: self.poll_interval,
             shutdown_grace: self.shutdown_grace,
             history: self.history,
+            listener: self.listener,
             worker_id: match self.worker_id {
                 Some(id) => id,
                 None => self.clock.new_id().simple().to_string(),
             },
         };
         settings.check_ranges()?;
+        if let Some(status) = self.retention.not_ended() {
+            let detail =
+                format!("names {status:?}, which is not an end: only what ended is purged");
+            return Err(WorkerError::Option { option: "purge_after", detail });
+        }
         Ok(settings)
     }
 }

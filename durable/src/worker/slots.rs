@@ -38,6 +38,7 @@ pub(super) struct Resident {
     pub(super) had_turn: bool,
 }
 
+#[allow(clippy::struct_excessive_bools)] // They are independent of each other.
 #[derive(Default)]
 struct Slot {
     mail: VecDeque<Mail>,

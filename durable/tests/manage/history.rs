@@ -1,10 +1,43 @@
 //! How much of the history is kept.
 
-use durable::{HistoryEvent, HistoryRetention, WorkerError};
+use std::sync::{Arc, Mutex};
+
+use durable::{HistoryEvent, HistoryRetention, Status, WorkerError};
 
 use crate::world::*;
 
 on_every_store! {
+    async fn the_application_is_told_of_beginnings_and_ends(world: World) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&told);
+        let worker = world
+            .builder()
+            .on_lifecycle(move |event| {
+                listener.lock().unwrap().push((event.name.clone(), event.status));
+                assert!(event.status != Status::Failed, "a listener that panics harms nobody");
+            })
+            .start()
+            .await
+            .unwrap();
+        let client = worker.client();
+        let quick = client.start(moment()).await.unwrap();
+        world.drive(quick.result()).await.unwrap();
+        world.machines.break_down("bad");
+        let bad = client.start(steps(named(&["bad"]))).await.unwrap();
+        world.failure(&bad).await;
+        let ended = client.start(collect(1)).await.unwrap();
+        ended.suspend("a while").await.unwrap();
+        world.until(&ended, Status::Suspended).await;
+        ended.terminate("enough").await.unwrap();
+        world.until(&ended, Status::Terminated).await;
+        let told = told.lock().unwrap().clone();
+        let of = |name| told.iter().filter(|(n, _)| n == name).map(|(_, s)| *s).collect::<Vec<_>>();
+        assert_eq!(of("moment"), [Status::Running, Status::Completed]);
+        assert_eq!(of("steps"), [Status::Running, Status::Failed]);
+        let ended = of("collect");
+        assert_eq!(ended[ended.len() - 2..], [Status::Suspended, Status::Terminated]);
+    }
+
     async fn everything_is_kept_unless_told_otherwise(world: World) {
         let worker = world.worker().await;
         let handle = worker.client().start(counts_down(30)).await.unwrap();

@@ -9,6 +9,29 @@ use durable::{ClientError, InstanceKind, InstanceQuery, Status};
 use crate::world::*;
 
 on_every_store! {
+    async fn a_worker_purges_what_ended_long_ago(world: World) {
+        const DAY: Duration = Duration::from_hours(24);
+        let worker = world
+            .builder()
+            .purge_after(Status::Completed, DAY)
+            .purge_after(Status::Failed, DAY * 3)
+            .start()
+            .await
+            .unwrap();
+        let client = worker.client();
+        world.machines.break_down("bad");
+        let good = client.start(steps(named(&["good"]))).await.unwrap();
+        let bad = client.start(steps(named(&["bad"]))).await.unwrap();
+        world.drive(good.result()).await.unwrap();
+        world.failure(&bad).await;
+        let is_there = async |handle: &durable::Handle<String>| handle.status().await.is_ok();
+        for (day, expected) in [(0, (true, true)), (1, (false, true)), (2, (false, true)), (3, (false, false))] {
+            assert_eq!((is_there(&good).await, is_there(&bad).await), expected, "day {day}");
+            world.clock.advance(DAY);
+            world.drive(world.pass(Duration::from_mins(3))).await;
+        }
+    }
+
     async fn one_that_has_ended_is_purged(world: World) {
         let worker = world.worker().await;
         let client = worker.client();

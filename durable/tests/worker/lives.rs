@@ -185,6 +185,9 @@ async fn a_worker_does_not_start_with_what_cannot_work() {
     assert_eq!(names, &["orchestrator `chain`", "activity `add_one`"]);
     let error = world.builder().max_concurrent_activities(0).start().await.unwrap_err();
     assert!(matches!(error, WorkerError::Option { .. }), "{error}");
+    let day = Duration::from_hours(24);
+    let error = world.builder().purge_after(Status::Running, day).start().await.unwrap_err();
+    assert!(error.to_string().contains("`purge_after` names Running"), "{error}");
 }
 
 #[tokio::test]

@@ -169,3 +169,45 @@ async fn activities_run_at_most_as_many_at_once_as_allowed() {
     }
     assert_eq!(world.counts.of("g"), 5);
 }
+
+/// Counts what orchestrators log.
+#[derive(Debug, Clone, Default)]
+struct Lines(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "program"
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[durable::orchestrator]
+async fn logs(steps: u64) -> Result<u64, durable::TaskError> {
+    let mut sum = 0;
+    for step in 0..steps {
+        tracing::info!(target: "program", step, "a step");
+        sum = add_one(sum).await?;
+    }
+    Ok(sum)
+}
+
+/// Nothing is replayed, and the second run of the determinism check is silent.
+#[tokio::test]
+async fn a_log_line_is_written_once() {
+    let lines = Lines::default();
+    let guard = tracing::subscriber::set_default(lines.clone());
+    let world = World::new();
+    let worker = world.builder().orchestrator(logs).check_determinism(true).start().await.unwrap();
+    assert_eq!(worker.client().start(logs(5)).await.unwrap().result().await.unwrap(), 5);
+    drop(guard);
+    assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 5);
+}
