@@ -63,7 +63,7 @@ async fn spins(ctx: &OrchestrationContext, round: u64) -> u64 {
 #[orchestrator]
 async fn forgets(ctx: &OrchestrationContext, keep: bool, again: bool) -> Result<u32, TaskError> {
     if again {
-        let next = ctx.wait_for_event::<u32>("number").timeout(Duration::from_secs(60)).await?;
+        let next = ctx.wait_for_event::<u32>("number").timeout(Duration::from_mins(1)).await?;
         return Ok(next.unwrap_or(0));
     }
     ctx.wait_for_event::<()>("go").await?;
