@@ -429,8 +429,11 @@ impl OrchestrationInstance {
             }
             return;
         }
-        if self.start.is_over() || self.status.is_terminal() {
+        if self.start.is_over() {
             return;
+        }
+        if self.status.is_terminal() {
+            return self.tell_end(reply, changes);
         }
         self.core.reply = reply;
         if self.status == Status::Suspended {

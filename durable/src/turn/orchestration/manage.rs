@@ -38,6 +38,8 @@ impl OrchestrationInstance {
     /// Reads the engine's part only, which is enough to be terminated.
     pub(in super::super) fn load_to_end(stored: &StoredInstance) -> Result<Self, Blocked> {
         let mut instance = Self::before(stored, Arc::new(NoProgram));
+        // The first message may have come and wait elsewhere: no other may be taken for a late one.
+        instance.start = Start::before(true);
         match &stored.record.state {
             Some(state) => match instance.restore(state, &stored.side) {
                 // The program's part comes last.
@@ -99,6 +101,18 @@ impl OrchestrationInstance {
         self.core.cancel_activities();
         let failure = Failure::new("Terminated", reason);
         self.close(Err(TaskFailure::new(TaskErrorKind::Terminated, failure)), changes);
+    }
+
+    /// It was ended before its first message came: who waits for it is told so.
+    pub(super) fn tell_end(&mut self, reply: Option<ReplyTo>, changes: &mut Changes) {
+        let Some(failure) = self.output.as_deref().map(serde_json::from_str::<TaskFailure>) else {
+            return;
+        };
+        self.start = Start::Over;
+        changes.rewrite = true;
+        if let (Some(reply), Ok(failure)) = (reply, failure) {
+            self.core.reply(reply, Err(failure));
+        }
     }
 
     /// Where the program stands, to come back if the step to come fails. Costs nothing in the first
