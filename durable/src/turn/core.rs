@@ -1,6 +1,8 @@
 //! The engine's part of an instance: its tasks, its buffered events, its counters, and what the
 //! turn under way wants done. Knows nothing of user types, stores or clocks.
 
+use std::sync::Arc;
+
 use durable_store::{InstanceNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -107,6 +109,8 @@ pub(crate) struct Core {
     /// Activities without an outcome.
     pub(crate) running_activities: usize,
     pub(crate) actions: Actions,
+    /// The version of what is started here without one: that of the worker, empty for none.
+    pub(crate) default_version: Arc<str>,
 }
 
 impl Core {
@@ -124,6 +128,7 @@ impl Core {
             events: Shelf::default(),
             running_activities: 0,
             actions: Actions::default(),
+            default_version: Arc::default(),
         }
     }
 
@@ -214,10 +219,11 @@ impl Core {
     }
 
     fn new_child(&self, options: StartOptions, name: &str, version: &str, input: Json) -> NewChild {
-        let StartOptions { version: given, tags, start_at, .. } = options;
+        let version = options.version_for(version, &self.default_version);
+        let StartOptions { tags, start_at, .. } = options;
         NewChild {
             name: name.to_owned(),
-            version: given.unwrap_or_else(|| version.to_owned()),
+            version,
             input,
             parent: None,
             tags,

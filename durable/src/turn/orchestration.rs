@@ -165,6 +165,7 @@ impl OrchestrationInstance {
             }
         })?;
         let mut instance = Self::before(stored, Arc::clone(program));
+        instance.core.default_version = Arc::clone(&registry.versioning().default_version);
         instance.saved = registry.checks_determinism().then(|| Snapshot::of(stored));
         match &record.state {
             Some(state) => instance.restore(state, &stored.side)?,
@@ -224,6 +225,7 @@ impl OrchestrationInstance {
             stepped: false,
             saved: None,
         };
+        twin.core.default_version = Arc::clone(&self.core.default_version);
         let rows: Vec<(SideKey, Payload)> =
             snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
         match &snapshot.state {
