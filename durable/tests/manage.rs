@@ -14,6 +14,8 @@ mod errors;
 mod history;
 #[path = "manage/listing.rs"]
 mod listing;
+#[path = "manage/mismatches.rs"]
+mod mismatches;
 #[path = "manage/purging.rs"]
 mod purging;
 #[path = "manage/rewinding.rs"]

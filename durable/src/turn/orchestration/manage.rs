@@ -17,7 +17,7 @@ use crate::message::ReplyTo;
 use crate::program::{Incompatible, Machine, Program, SavedMachine};
 
 /// Stands for a program that this worker does not have.
-struct NoProgram;
+pub(super) struct NoProgram;
 
 impl Program for NoProgram {
     fn graph(&self) -> &'static StateGraph {
@@ -169,11 +169,12 @@ impl OrchestrationInstance {
                 if reply.is_some() && !is_waited_for {
                     return self.refuse_rewind("it is not a child of who asks", reply);
                 }
-                if self.kept.is_none() {
+                let too_large = "where it stood before it failed was too large to be kept";
+                let why = if self.kept.is_none() { Some(too_large) } else { self.why_not_again() };
+                if let Some(why) = why.map(str::to_owned) {
                     self.status = Status::Failed;
                     changes.failed_again = Some(self.core.now);
-                    let why = "where it stood before it failed was too large to be kept";
-                    return self.refuse_rewind(why, reply);
+                    return self.refuse_rewind(&why, reply);
                 }
                 self.core.actions.history.push(Event::Rewound { reason: reason.to_owned() });
                 self.go_back(reason, changes);
@@ -204,6 +205,9 @@ impl OrchestrationInstance {
 
     /// Goes on from before the failure: what failed is done again, all else is as it was.
     pub(super) fn go_back(&mut self, reason: &str, changes: &mut Changes) {
+        if self.stays_misfit(changes) {
+            return;
+        }
         let Some(kept) = &self.kept else { return };
         self.status = Status::Running;
         changes.rewrite = true;
