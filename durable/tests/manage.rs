@@ -8,6 +8,8 @@
 #[path = "manage/world.rs"]
 mod world;
 
+#[path = "manage/builds.rs"]
+mod builds;
 #[path = "manage/errors.rs"]
 mod errors;
 #[path = "manage/history.rs"]
