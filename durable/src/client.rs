@@ -50,6 +50,8 @@ pub struct Client {
     connection: Arc<Connection>,
     /// What the worker of this process can run; `None` in a process without one.
     registry: Option<Arc<Registry>>,
+    /// Of starts that have no other, empty for none.
+    default_version: Arc<str>,
 }
 
 impl fmt::Debug for Client {
@@ -68,11 +70,36 @@ impl Client {
     /// The same, with time and ids from `clock`.
     pub fn with_clock(store: impl IntoStore, clock: impl Clock) -> Self {
         let connection = Arc::new(Connection::new(store.into_store(), Arc::new(clock)));
-        Self { connection, registry: None }
+        Self { connection, registry: None, default_version: Arc::default() }
     }
 
     pub(crate) fn of_worker(connection: Arc<Connection>, registry: Arc<Registry>) -> Self {
-        Self { connection, registry: Some(registry) }
+        let default_version = Arc::clone(&registry.versioning().default_version);
+        Self { connection, registry: Some(registry), default_version }
+    }
+
+    /// The version of what this client starts without a version of its own. Default: that of the
+    /// worker whose client it is, or none.
+    ///
+    /// The version of a start is the first that is given of [`Call::version`], the version of the
+    /// called function, and this. One that is blank, too long or holds a NUL character makes the
+    /// start a [`ClientError::InvalidOption`].
+    ///
+    /// ```no_run
+    /// # use durable::{Client, store::Store};
+    /// # use durable::prelude::*;
+    /// # #[orchestrator]
+    /// # async fn checkout(order: u64) {}
+    /// # async fn example(store: std::sync::Arc<dyn Store>) -> Result<(), durable::ClientError> {
+    /// let client = Client::new(store).default_version("2.1");
+    /// client.start(checkout(7)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "the client that is given back has the default, not this one"]
+    pub fn default_version(mut self, version: impl Into<String>) -> Self {
+        self.default_version = version.into().into();
+        self
     }
 
     /// Starts an orchestration. When this returns, the start is durable.
@@ -81,8 +108,9 @@ impl Client {
     ///
     /// [`ClientError::AlreadyExists`] if the id is taken and the call's
     /// [`id_reuse`](Call::id_reuse) does not say what to do, [`ClientError::InvalidId`] or
-    /// [`ClientError::InvalidOption`] if the id or another option cannot be used, [`ClientError::NotRegistered`] if the worker of this client could not run it,
-    /// [`ClientError::InvalidArguments`] if the arguments cannot be serialised.
+    /// [`ClientError::InvalidOption`] if the id or another option cannot be used,
+    /// [`ClientError::NotRegistered`] if the worker of this client has not registered it in this
+    /// version, [`ClientError::InvalidArguments`] if the arguments cannot be serialised.
     pub async fn start<F: Orchestration>(
         &self,
         call: Call<F>,

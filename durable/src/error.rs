@@ -158,7 +158,8 @@ pub enum TaskErrorKind {
     Payload,
     /// The workers that ran the activity died each time, up to the limit of attempts.
     WorkerLost,
-    /// The call was refused, for example because its instance id is taken.
+    /// The call was refused, for example because its instance id is taken, or because the worker does
+    /// not take its version.
     Refused,
 }
 

@@ -70,6 +70,7 @@ mod telemetry;
 #[doc(hidden)]
 pub mod testing;
 mod turn;
+mod version;
 mod waiters;
 mod worker;
 
@@ -106,6 +107,7 @@ pub use task::{
     try_join_all,
 };
 pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
+pub use version::{VersionMatch, VersionMismatch};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
     DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE, HistoryRetention,
@@ -209,3 +211,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/orchestrator-rust.md")]
 struct OrchestratorRust;
+
+/// The programs in the documentation of versions compile.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../docs/versioning.md")]
+struct Versioning;

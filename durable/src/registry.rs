@@ -11,15 +11,18 @@ use crate::entity::Entity;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::program::{Activities, Activity, ActivityFuture, Orchestration, Program};
+use crate::version::{Versioning, in_words};
 
 /// Everything that was registered with a worker.
 #[derive(Default)]
 pub(crate) struct Registry {
-    orchestrations: HashMap<(String, String), Arc<dyn Program>>,
+    /// By name, and then by version.
+    orchestrations: HashMap<String, HashMap<String, Arc<dyn Program>>>,
     activities: HashMap<String, Arc<dyn ActivityRunner>>,
     entities: HashMap<String, Arc<dyn EntityRunner>>,
     duplicates: Vec<String>,
     check_determinism: bool,
+    versioning: Versioning,
 }
 
 /// Runs the attempts of one activity.
@@ -46,9 +49,9 @@ pub(crate) trait EntityState: Send {
 
 impl Registry {
     pub(crate) fn add_orchestration<F: Orchestration>(&mut self) {
-        let key = (F::NAME.to_owned(), F::VERSION.to_owned());
-        if self.orchestrations.insert(key, F::program().into()).is_some() {
-            self.duplicates.push(format!("orchestrator `{}`", F::NAME));
+        let versions = self.orchestrations.entry(F::NAME.to_owned()).or_default();
+        if versions.insert(F::VERSION.to_owned(), F::program().into()).is_some() {
+            self.duplicates.push(format!("orchestrator `{}`{}", F::NAME, in_words(F::VERSION)));
         }
     }
 
@@ -89,13 +92,27 @@ impl Registry {
         self.check_determinism
     }
 
+    /// What the worker makes of versions.
+    pub(crate) fn set_versioning(&mut self, versioning: Versioning) {
+        self.versioning = versioning;
+    }
+
+    pub(crate) fn versioning(&self) -> &Versioning {
+        &self.versioning
+    }
+
     /// What was registered twice under one name.
     pub(crate) fn duplicates(&self) -> &[String] {
         &self.duplicates
     }
 
+    /// The program of this name and version. One that is registered without a version runs all
+    /// versions, but only while the name has no other: once there are several, an instance of one
+    /// that is missing must not run what was not made for it.
     pub(crate) fn orchestration(&self, name: &str, version: &str) -> Option<&Arc<dyn Program>> {
-        self.orchestrations.get(&(name.to_owned(), version.to_owned()))
+        let versions = self.orchestrations.get(name)?;
+        let only = || versions.get("").filter(|_| versions.len() == 1);
+        versions.get(version).or_else(only)
     }
 
     pub(crate) fn activity(&self, name: &str) -> Option<&Arc<dyn ActivityRunner>> {
@@ -109,8 +126,15 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let versions = |(name, versions): (&String, &HashMap<String, _>)| {
+            versions
+                .keys()
+                .map(|version| format!("{name}{}", in_words(version)))
+                .collect::<Vec<_>>()
+        };
+        let orchestrations: Vec<String> = self.orchestrations.iter().flat_map(versions).collect();
         f.debug_struct("Registry")
-            .field("orchestrations", &self.orchestrations.keys())
+            .field("orchestrations", &orchestrations)
             .field("activities", &self.activities.keys())
             .field("entities", &self.entities.keys())
             .finish_non_exhaustive()

@@ -5,6 +5,7 @@ use durable_store::{Tags, Timestamp, limits};
 
 use crate::client::check_instance_id;
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
+use crate::version;
 
 /// What becomes of a start whose instance id is taken already.
 ///
@@ -34,7 +35,7 @@ pub enum IdReuse {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StartOptions {
     pub(crate) instance_id: Option<String>,
-    /// `None` is the version of the function that was called.
+    /// `None` leaves it to the function that was called, and then to the default version.
     pub(crate) version: Option<String>,
     pub(crate) tags: Tags,
     pub(crate) start_at: Option<Timestamp>,
@@ -60,13 +61,20 @@ impl From<InvalidStart> for TaskFailure {
 }
 
 impl StartOptions {
+    /// The version of the new instance, the first of these that is given: the one of the options,
+    /// the one of the called function, the default one of who starts it.
+    pub(crate) fn version_for(&self, function: &str, default: &str) -> String {
+        let of_function = if function.is_empty() { default } else { function };
+        self.version.as_deref().unwrap_or(of_function).to_owned()
+    }
+
     /// Checks what can be checked without asking anybody.
     pub(crate) fn check(&self) -> Result<(), InvalidStart> {
         if let Some(id) = &self.instance_id {
             check_instance_id(id).map_err(InvalidStart::Id)?;
         }
         if let Some(version) = &self.version {
-            check_text("version", version, limits::MAX_NAME_BYTES)?;
+            version::check(version).map_err(InvalidStart::Option)?;
         }
         if self.tags.len() > limits::MAX_TAGS {
             return Err(InvalidStart::Option(format!(
@@ -134,6 +142,19 @@ mod tests {
         let id = Some("@a".to_owned());
         let id = check(StartOptions { instance_id: id, ..StartOptions::default() });
         assert!(matches!(id, InvalidStart::Id(reason) if reason.contains("`@`")));
+    }
+
+    #[test]
+    fn the_version_is_the_first_that_is_given() {
+        let version = |given: Option<&str>, function, default| {
+            let version = given.map(str::to_owned);
+            StartOptions { version, ..StartOptions::default() }.version_for(function, default)
+        };
+        assert_eq!(version(Some("3"), "2", "1"), "3");
+        assert_eq!(version(Some(""), "2", "1"), "", "no version is a version too");
+        assert_eq!(version(None, "2", "1"), "2");
+        assert_eq!(version(None, "", "1"), "1");
+        assert_eq!(version(None, "", ""), "");
     }
 
     #[test]

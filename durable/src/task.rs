@@ -276,7 +276,9 @@ impl<F: Orchestration> Call<F> {
         self
     }
 
-    /// Starts this version instead of the one of the function that was called.
+    /// Starts this version instead of the one of the function that was called, or the default one
+    /// of the [client](crate::Client::default_version) or the
+    /// [worker](crate::WorkerBuilder::default_version). The empty text is no version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self

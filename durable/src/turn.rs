@@ -31,6 +31,7 @@ use crate::history::HistoryTurn;
 use crate::message::{Body, TaskId, TimerKey};
 use crate::program::Incompatible;
 use crate::registry::Registry;
+use crate::version::in_words;
 
 /// How many attempts of an activity may be under way when their worker goes away, before the
 /// activity fails: one that kills its worker must not do so for ever.
@@ -77,18 +78,16 @@ pub(crate) struct TurnOutput {
 /// Why an instance cannot be continued by this worker. It is left untouched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Blocked {
-    #[error("no worker has registered the {kind} `{name}`{}", version_text(version))]
+    #[error("no worker has registered the {kind} `{name}`{}", in_words(version))]
     NotRegistered { kind: &'static str, name: String, version: String },
+    #[error("{0}")]
+    VersionMismatch(String),
     #[error("the saved state does not fit this build of the program: {}", chain(.0))]
     Incompatible(#[from] Incompatible),
     #[error("the saved entity state does not fit its type: {0}")]
     EntityState(crate::codec::DecodeError),
     #[error("the saved data cannot be read: {0}")]
     Malformed(String),
-}
-
-fn version_text(version: &str) -> String {
-    if version.is_empty() { String::new() } else { format!(" version `{version}`") }
 }
 
 /// An error with its sources in one line.

@@ -45,6 +45,7 @@ use crate::context::DataMap;
 use crate::entity::Entity;
 use crate::program::{Activities, Activity, CallFn, Orchestration};
 use crate::registry::Registry;
+use crate::version::{VersionMatch, VersionMismatch};
 
 /// Why a worker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +142,9 @@ impl fmt::Debug for WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// Registers an annotated orchestrator.
+    /// Registers an annotated orchestrator. Several versions of one name stand side by side, and
+    /// each instance runs on the one that it was started with. One without a version runs the
+    /// instances of all versions, as long as it is the only one of its name.
     #[allow(clippy::needless_pass_by_value)] // It is named, not called.
     pub fn orchestrator<M, F>(mut self, function: F) -> Self
     where
@@ -304,6 +307,70 @@ impl WorkerBuilder {
         self
     }
 
+    /// The version of the worker. An orchestration gets it that is started without a version of its
+    /// own: by [`Worker::client`], unless that client has
+    /// [another default](Client::default_version), and by the orchestrations and entities that run
+    /// on this worker, whatever their own version is. What has begun stays on the version it has.
+    /// Default: none.
+    ///
+    /// The version of a start is the first that is given of [`Call::version`](crate::Call::version),
+    /// the version of the called function, and this.
+    ///
+    /// ```
+    /// # use durable::Worker;
+    /// # use durable::prelude::*;
+    /// # use durable::store::MemoryStore;
+    /// #[orchestrator]
+    /// async fn which(ctx: &OrchestrationContext) -> String {
+    ///     ctx.version()
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let worker = Worker::builder(MemoryStore::new())
+    ///     .orchestrator(which)
+    ///     .default_version("2.1")
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(worker.client().start(which()).await?.result().await?, "2.1");
+    /// let older = worker.client().start(which().version("1.0")).await?;
+    /// assert_eq!(older.result().await?, "1.0");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A version that is blank, too long or holds a NUL character is a [`WorkerError::Option`].
+    pub fn default_version(mut self, version: impl Into<String>) -> Self {
+        self.options.default_version = version.into();
+        self
+    }
+
+    /// Which instances the worker takes, by their version and its
+    /// [`default_version`](Self::default_version). They are compared before a program is looked up.
+    /// Default: [`VersionMatch::Any`]. Anything else without a default version is a
+    /// [`WorkerError::Option`].
+    ///
+    /// ```no_run
+    /// # use durable::{VersionMatch, VersionMismatch, Worker};
+    /// # use durable::store::MemoryStore;
+    /// let builder = Worker::builder(MemoryStore::new())
+    ///     .default_version("2.1")
+    ///     .version_match(VersionMatch::CurrentOrOlder)
+    ///     .on_version_mismatch(VersionMismatch::Reject);
+    /// # drop(builder);
+    /// ```
+    pub fn version_match(mut self, version_match: VersionMatch) -> Self {
+        self.options.version_match = version_match;
+        self
+    }
+
+    /// What becomes of an instance that [`version_match`](Self::version_match) excludes. Default:
+    /// [`VersionMismatch::Reject`].
+    pub fn on_version_mismatch(mut self, mismatch: VersionMismatch) -> Self {
+        self.options.on_version_mismatch = mismatch;
+        self
+    }
+
     /// Where time and ids come from. Default: [`SystemClock`](crate::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Arc::new(clock);
@@ -320,6 +387,7 @@ impl WorkerBuilder {
     pub async fn start(self) -> Result<Worker, WorkerError> {
         let Self { store, mut registry, data, options } = self;
         registry.set_check_determinism(options.check_determinism);
+        registry.set_versioning(options.versioning()?);
         if !registry.duplicates().is_empty() {
             return Err(WorkerError::Duplicates(registry.duplicates().to_vec()));
         }

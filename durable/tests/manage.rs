@@ -1,5 +1,6 @@
 //! Managing instances from outside: how they are started, suspended, terminated, rewound,
-//! restarted, purged and listed. On every embedded store, under a clock that the tests hold.
+//! restarted, purged and listed, and how they go on while other code is deployed. On every embedded
+//! store, under a clock that the tests hold.
 #![allow(unreachable_pub, missing_docs)] // The programs are written as users write them.
 #![allow(clippy::unwrap_used)] // Everything here is a test.
 
@@ -7,12 +8,16 @@
 #[path = "manage/world.rs"]
 mod world;
 
+#[path = "manage/builds.rs"]
+mod builds;
 #[path = "manage/errors.rs"]
 mod errors;
 #[path = "manage/history.rs"]
 mod history;
 #[path = "manage/listing.rs"]
 mod listing;
+#[path = "manage/mismatches.rs"]
+mod mismatches;
 #[path = "manage/purging.rs"]
 mod purging;
 #[path = "manage/renewing.rs"]
@@ -27,3 +32,5 @@ mod starting;
 mod suspending;
 #[path = "manage/terminating.rs"]
 mod terminating;
+#[path = "manage/versions.rs"]
+mod versions;

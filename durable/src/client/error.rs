@@ -6,6 +6,7 @@ use durable_store::{Status, StoreError};
 
 use crate::codec::DecodeError;
 use crate::error::{TaskError, TaskFailure};
+use crate::version::in_words;
 
 /// Why a client did not get what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum ClientError {
         "the worker of this client knows no orchestrator `{name}`{}: register it with \
          `.orchestrator(..)` on the worker's builder, or start it with a `Client::new(store)` if \
          other workers run it",
-        version_text(version)
+        in_words(version)
     )]
     NotRegistered {
         /// The registered name that was asked for.
@@ -162,8 +163,4 @@ impl ClientError {
             reason: failure.failure.message.clone(),
         }
     }
-}
-
-fn version_text(version: &str) -> String {
-    if version.is_empty() { String::new() } else { format!(" version `{version}`") }
 }

@@ -68,13 +68,14 @@ impl<T> Restart<T> {
         };
         let options = StartOptions {
             instance_id,
-            version: None,
+            // Not the default version, which may be another by now.
+            version: Some(version),
             tags,
             start_at: None,
             id_reuse: IdReuse::ReplaceEnded,
         };
         let input = Json::from_text(input);
-        let start = Start { name: &name, version: &version, input, options, only };
+        let start = Start { name: &name, version: "", input, options, only };
         let started = client.start_instance(start).await?;
         Ok(Handle::started(client, started))
     }

@@ -47,8 +47,9 @@ impl Client {
     /// Stores the start of an instance.
     pub(super) async fn start_instance(&self, start: Start<'_>) -> Result<Started, ClientError> {
         let Start { name, version, input, mut options, only } = start;
+        options.version = Some(options.version_for(version, &self.default_version));
         options.check()?;
-        let version = options.version.take().unwrap_or_else(|| version.to_owned());
+        let version = options.version.take().unwrap_or_default();
         self.check_registered(name, &version)?;
         let connection = &self.connection;
         let now = connection.clock.now();
@@ -149,7 +150,8 @@ impl StartByName {
         self
     }
 
-    /// Starts this version.
+    /// Starts this version instead of the client's
+    /// [`default_version`](Client::default_version). The empty text is no version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.options.version = Some(version.into());
         self

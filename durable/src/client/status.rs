@@ -25,7 +25,9 @@ pub struct InstanceStatus {
     pub state: String,
     /// The saved state, as JSON text.
     pub saved: Option<String>,
-    /// Why no worker can continue it at the moment, if so. It is left untouched meanwhile.
+    /// Why the worker that has its partition cannot continue it, if so: its program or its version
+    /// is not registered there, its version is not for that worker, or what was saved does not fit.
+    /// It is left untouched, with its messages, until a worker that can has the partition.
     pub blocked: Option<String>,
     /// What it last said about itself.
     pub custom_status: Option<Json>,

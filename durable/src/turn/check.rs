@@ -7,6 +7,7 @@ use durable_store::{InstanceChange, Payload, Renewal, SideKey, Status, StoredIns
 use serde_json::Value;
 
 use super::TurnOutput;
+use crate::version::in_words;
 
 /// What is stored of an instance between two turns.
 pub(super) struct Snapshot {
@@ -82,7 +83,12 @@ fn actions(out: &TurnOutput) -> Vec<Action> {
     });
     let messages = out.send.iter().map(|message| match &message.creates {
         Some(child) => Action {
-            what: format!("starting `{}` as `{}` with", child.name, message.target),
+            what: format!(
+                "starting `{}`{} as `{}` with",
+                child.name,
+                in_words(&child.version),
+                message.target
+            ),
             data: parsed(Some(child.input.as_str())),
         },
         None => Action {

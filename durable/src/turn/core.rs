@@ -1,6 +1,8 @@
 //! The engine's part of an instance: its tasks, its buffered events, its counters, and what the
 //! turn under way wants done. Knows nothing of user types, stores or clocks.
 
+use std::sync::Arc;
+
 use durable_store::{InstanceNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -142,6 +144,8 @@ pub(crate) struct Core {
     pub(crate) actions: Actions,
     /// What the program wants to begin anew with.
     pub(crate) next_run: Option<NextRun>,
+    /// The version of what is started here without one: that of the worker, empty for none.
+    pub(crate) default_version: Arc<str>,
 }
 
 /// The arguments of the next run of an orchestration under its id.
@@ -169,6 +173,7 @@ impl Core {
             running_activities: 0,
             actions: Actions::default(),
             next_run: None,
+            default_version: Arc::default(),
         }
     }
 
@@ -269,10 +274,11 @@ impl Core {
     }
 
     fn new_child(&self, options: StartOptions, name: &str, version: &str, input: Json) -> NewChild {
-        let StartOptions { version: given, tags, start_at, .. } = options;
+        let version = options.version_for(version, &self.default_version);
+        let StartOptions { tags, start_at, .. } = options;
         NewChild {
             name: name.to_owned(),
-            version: given.unwrap_or_else(|| version.to_owned()),
+            version,
             input,
             parent: None,
             tags,

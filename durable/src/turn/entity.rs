@@ -56,6 +56,7 @@ impl EntityInstance {
             saved: None,
             state: None,
         };
+        instance.core.default_version = Arc::clone(&registry.versioning().default_version);
         if let Some(text) = &record.state {
             let saved: SavedEntity =
                 serde_json::from_str(text).map_err(|e| Blocked::Malformed(e.to_string()))?;

@@ -48,6 +48,12 @@ impl Kept {
         })
     }
 
+    /// A program that is not in memory, as it was saved.
+    pub(super) fn saved(position: SavedPosition, locals: Box<RawValue>) -> Self {
+        let SavedPosition { state, awaiting, branches } = position;
+        Self { state, locals, awaiting, branches, unbegun: false }
+    }
+
     pub(super) fn is_unbegun(&self) -> bool {
         self.unbegun
     }

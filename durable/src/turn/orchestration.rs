@@ -2,6 +2,7 @@
 //! for is there.
 
 mod manage;
+mod misfit;
 mod renewal;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use durable_store::{Payload, Renewal, SideKey, Status, StoredInstance, Timestamp
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::misfit::Misfit;
 use super::check::{self, Snapshot};
 use super::core::{BufferedEvent, Core, Identity, Mark, Task};
 use super::kept::Kept;
@@ -49,6 +51,8 @@ pub(crate) struct OrchestrationInstance {
     /// It is to go on from where it failed, but this build of the program cannot: why, once that
     /// was tried.
     rewinding: Option<String>,
+    /// Its version is not for this worker, and this is not simply left alone.
+    misfit: Option<Misfit>,
     /// Whether the turn's number is only in its side row.
     turn_in_row: bool,
     /// Whether the program ran in the last turn.
@@ -160,6 +164,16 @@ fn event_key(number: i64) -> i64 {
 impl OrchestrationInstance {
     pub(super) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
         let record = &stored.record;
+        let misfit = Misfit::of(&record.version, registry);
+        // What has ended does not run: it may answer to late messages wherever it is.
+        let misfit = match misfit {
+            Some(misfit) if record.status.is_terminal() => Some(misfit),
+            Some(misfit) if misfit.is_rejected() => {
+                return Err(Blocked::VersionMismatch(misfit.why().to_owned()));
+            }
+            Some(misfit) => return Self::load_to_fail(stored, misfit),
+            None => None,
+        };
         let program = registry.orchestration(&record.name, &record.version).ok_or_else(|| {
             Blocked::NotRegistered {
                 kind: "orchestrator",
@@ -168,6 +182,8 @@ impl OrchestrationInstance {
             }
         })?;
         let mut instance = Self::before(stored, Arc::clone(program));
+        instance.misfit = misfit;
+        instance.core.default_version = Arc::clone(&registry.versioning().default_version);
         instance.saved = registry.checks_determinism().then(|| Snapshot::of(stored));
         match &record.state {
             Some(state) => instance.restore(state, &stored.side)?,
@@ -195,6 +211,7 @@ impl OrchestrationInstance {
             kept: None,
             start: Start::before(record.starts_at.is_some()),
             rewinding: None,
+            misfit: None,
             turn_in_row: false,
             stepped: false,
             saved: None,
@@ -229,10 +246,12 @@ impl OrchestrationInstance {
             kept: None,
             start: Start::before(snapshot.scheduled),
             rewinding: None,
+            misfit: None,
             turn_in_row: false,
             stepped: false,
             saved: None,
         };
+        twin.core.default_version = Arc::clone(&self.core.default_version);
         let rows: Vec<(SideKey, Payload)> =
             snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
         match &snapshot.state {
@@ -281,6 +300,10 @@ impl OrchestrationInstance {
         if !self.status.is_terminal() && !loaded.idle {
             let Loaded { state, awaiting, branches, locals, .. } = loaded;
             let position = SavedPosition { state, awaiting, branches };
+            if let Some(misfit) = &mut self.misfit {
+                misfit.stands(position, locals);
+                return Ok(());
+            }
             let saved = SavedMachine { position, locals };
             // The variables are decoded by code of the user's.
             let machine = catch_unwind(AssertUnwindSafe(|| self.program.load(&saved)))
@@ -358,6 +381,7 @@ impl OrchestrationInstance {
             self.go_back("it was rewound", &mut changes);
         }
         for message in inbound {
+            self.fail_misfit(&message, &mut changes);
             self.deliver(message, &mut changes);
         }
         self.finish_turn(changes)
@@ -470,8 +494,11 @@ impl OrchestrationInstance {
             }
             return;
         }
-        if self.start.is_over() || self.status.is_terminal() {
+        if self.start.is_over() {
             return;
+        }
+        if self.status.is_terminal() {
+            return self.tell_end(reply, changes);
         }
         if self.start == Start::Again {
             self.core.actions.history.push(Event::ContinuedAsNew);

@@ -114,9 +114,15 @@ impl Partition {
     /// Takes an instance that does not fit this build, if all that is wanted is its end.
     fn adopt_to_end(&mut self, id: &Arc<str>, stored: &StoredInstance) -> bool {
         let Some(instance) = Instance::load_to_end(stored) else { return false };
-        let Some(others) = self.slots.take_all_but_termination(id) else { return false };
+        let InstanceRecord { state, starts_at, request, .. } = &stored.record;
+        // A scheduled one may be ended before its first message comes.
+        let start = (state.is_none() && starts_at.is_none()).then_some(request.as_str());
+        let Some(others) = self.slots.take_all_but_termination(id, start) else { return false };
         for mail in others {
-            self.pending.drop_message(mail.origin, None);
+            // Its first message stays stored: it says who is to be told of the end.
+            if !mail.starts(request) {
+                self.pending.drop_message(mail.origin, None);
+            }
         }
         let (no, kind, status) = (stored.record.no, stored.record.kind, stored.record.status);
         let resident = Resident { instance, no, kind, status, create: None, had_turn: false };

@@ -9,6 +9,7 @@ use super::lifecycle::Listener;
 use super::upkeep::Retention;
 use super::{HistoryRetention, WorkerError};
 use crate::clock::{Clock, SystemClock};
+use crate::version::{self, VersionMatch, VersionMismatch, Versioning};
 
 /// Instances that stay decoded in memory, if nothing else is said.
 pub const DEFAULT_RESIDENT_INSTANCES: usize = 10_000;
@@ -50,6 +51,9 @@ pub(super) struct Options {
     pub(super) listener: Listener,
     pub(super) worker_id: Option<String>,
     pub(super) check_determinism: bool,
+    pub(super) default_version: String,
+    pub(super) version_match: VersionMatch,
+    pub(super) on_version_mismatch: VersionMismatch,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -68,6 +72,9 @@ impl Default for Options {
             listener: Listener::default(),
             worker_id: None,
             check_determinism: cfg!(debug_assertions),
+            default_version: String::new(),
+            version_match: VersionMatch::default(),
+            on_version_mismatch: VersionMismatch::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -89,6 +96,27 @@ pub(super) struct Settings {
 }
 
 impl Options {
+    /// What the worker makes of versions, if that goes together.
+    pub(super) fn versioning(&self) -> Result<Versioning, WorkerError> {
+        let (version, version_match) = (&self.default_version, self.version_match);
+        if let Err(rule) = version::check(version) {
+            let detail = format!("cannot be used: {rule}");
+            return Err(WorkerError::Option { option: "default_version", detail });
+        }
+        if version.is_empty() && version_match != VersionMatch::Any {
+            let detail = format!(
+                "is `{version_match:?}`, which compares with the version of the worker: give it one \
+                 with `.default_version(..)`"
+            );
+            return Err(WorkerError::Option { option: "version_match", detail });
+        }
+        Ok(Versioning {
+            default_version: version.as_str().into(),
+            version_match,
+            on_mismatch: self.on_version_mismatch,
+        })
+    }
+
     /// Fills in the defaults and checks the ranges.
     pub(super) fn check(self) -> Result<Settings, WorkerError> {
         let resident_instances = match self.resident_instances {
@@ -171,6 +199,12 @@ mod tests {
         assert_eq!(text, "the worker's option `lease_length` is 0ns, it must be in 1s..=3600s");
         let text = error(Options { worker_id: Some(String::new()), ..Options::default() });
         assert!(text.contains("`length of worker_id` is 0"), "{text}");
+        let strict = Options { version_match: VersionMatch::Strict, ..Options::default() };
+        let text = strict.versioning().unwrap_err().to_string();
+        assert!(text.contains("`version_match` is `Strict`, which compares"), "{text}");
+        let blank = Options { default_version: " ".to_owned(), ..Options::default() };
+        let text = blank.versioning().unwrap_err().to_string();
+        assert!(text.contains("`default_version` cannot be used: a version must"), "{text}");
         let text = resident_default(Some("many".to_owned())).unwrap_err().to_string();
         assert!(text.contains("`DURABLE_RESIDENT_INSTANCES` is set to `many`"), "{text}");
         assert_eq!(resident_default(Some("0".to_owned())).unwrap(), 0);

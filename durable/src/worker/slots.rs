@@ -23,6 +23,11 @@ impl Mail {
     fn is_termination(&self) -> bool {
         matches!(self.inbound, Inbound::Message(Body::Terminate { .. }))
     }
+
+    /// Whether it is the first message of the instance that this request made.
+    pub(super) fn starts(&self, instance: &str) -> bool {
+        matches!(&self.inbound, Inbound::Message(Body::Start { request, .. }) if request == instance)
+    }
 }
 
 /// A decoded instance.
@@ -232,17 +237,30 @@ impl Slots {
         mail
     }
 
-    /// Whether a termination waits for the instance. Then all other mail is taken out.
-    pub(super) fn take_all_but_termination(&mut self, id: &str) -> Option<Vec<Mail>> {
+    /// Whether a termination waits for the instance. Then all other mail is taken out. `start` is
+    /// the request that the instance begins with, if it has not begun: what came before was sent to
+    /// who had the id then.
+    pub(super) fn take_all_but_termination(
+        &mut self,
+        id: &str,
+        start: Option<&str>,
+    ) -> Option<Vec<Mail>> {
         let slot = self.by_id.get_mut(id)?;
-        if !slot.mail.iter().any(Mail::is_termination) {
+        let is_first = |mail: &Mail| start.is_some_and(|request| mail.starts(request));
+        let first = slot.mail.iter().position(is_first).unwrap_or_default();
+        if !slot.mail.iter().skip(first).any(Mail::is_termination) {
             return None;
         }
-        let (kept, taken): (VecDeque<Mail>, VecDeque<Mail>) =
-            std::mem::take(&mut slot.mail).into_iter().partition(Mail::is_termination);
-        slot.mail = kept;
+        let mut taken = Vec::new();
+        for (index, mail) in std::mem::take(&mut slot.mail).into_iter().enumerate() {
+            if index >= first && mail.is_termination() {
+                slot.mail.push_back(mail);
+            } else {
+                taken.push(mail);
+            }
+        }
         self.waiting -= taken.len();
-        Some(taken.into())
+        Some(taken)
     }
 
     /// A load was in vain: the instance is to be loaded again.

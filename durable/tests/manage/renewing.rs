@@ -99,7 +99,7 @@ async fn fails_later(
 }
 
 /// The first version hands over to the second.
-#[orchestrator(name = "handover")]
+#[orchestrator(name = "handover", version = "1")]
 async fn handover_one(ctx: &OrchestrationContext, n: u32) -> Result<String, TaskError> {
     ctx.wait_for_event::<()>("go").await?;
     ctx.continue_as_new(handover_two(n + 1)).await

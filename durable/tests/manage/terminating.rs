@@ -93,6 +93,22 @@ on_every_store! {
         assert!(failure.contains("nobody has it"), "{failure}");
     }
 
+    async fn what_never_began_can_be_ended_where_nobody_has_it(world: World) {
+        let client = world.client();
+        let handle = client.start(collect(1).instance_id("a")).await.unwrap();
+        let worker = world.bare_builder().start().await.unwrap();
+        world.blocked(&handle).await;
+        handle.terminate("nobody has it").await.unwrap();
+        assert!(world.failure(&handle).await.contains("nobody has it"));
+        // The same when it was ended before it could be blocked.
+        drop(worker);
+        let handle = client.start(collect(1).instance_id("b")).await.unwrap();
+        handle.terminate("never mind").await.unwrap();
+        let _worker = world.bare_builder().start().await.unwrap();
+        assert!(world.failure(&handle).await.contains("never mind"));
+        assert_eq!(handle.status().await.unwrap().blocked, None);
+    }
+
     async fn children_go_on_unless_it_is_recursive(world: World) {
         let worker = world.worker().await;
         let client = worker.client();

@@ -144,6 +144,21 @@ impl World {
         .await;
     }
 
+    /// Waits until an instance is blocked, and gives the reason.
+    pub async fn blocked<T>(&self, handle: &Handle<T>) -> String {
+        self.drive(async {
+            loop {
+                let status = handle.status().await.unwrap();
+                assert!(!status.status.is_terminal(), "it has ended: {status:?}");
+                if let Some(reason) = status.blocked {
+                    return reason;
+                }
+                self.clock.sleep_until(self.now() + Duration::from_millis(10)).await;
+            }
+        })
+        .await
+    }
+
     /// The text of the failure of an instance that fails.
     pub async fn failure<T>(&self, handle: &Handle<T>) -> String
     where

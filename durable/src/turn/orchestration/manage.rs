@@ -18,7 +18,7 @@ use crate::program::{Incompatible, Machine, Program, SavedMachine};
 use crate::retry::RetryRule;
 
 /// Stands for a program that this worker does not have.
-struct NoProgram;
+pub(super) struct NoProgram;
 
 impl Program for NoProgram {
     fn graph(&self) -> &'static StateGraph {
@@ -43,6 +43,8 @@ impl OrchestrationInstance {
     /// Reads the engine's part only, which is enough to be terminated.
     pub(in super::super) fn load_to_end(stored: &StoredInstance) -> Result<Self, Blocked> {
         let mut instance = Self::before(stored, Arc::new(NoProgram));
+        // The first message may have come and wait elsewhere: no other may be taken for a late one.
+        instance.start = Start::before(true);
         match &stored.record.state {
             Some(state) => match instance.restore(state, &stored.side) {
                 // The program's part comes last.
@@ -108,6 +110,18 @@ impl OrchestrationInstance {
         self.close(Err(TaskFailure::new(TaskErrorKind::Terminated, failure)), changes);
     }
 
+    /// It was ended before its first message came: who waits for it is told so.
+    pub(super) fn tell_end(&mut self, reply: Option<ReplyTo>, changes: &mut Changes) {
+        let Some(failure) = self.output.as_deref().map(serde_json::from_str::<TaskFailure>) else {
+            return;
+        };
+        self.start = Start::Over;
+        changes.rewrite = true;
+        if let (Some(reply), Ok(failure)) = (reply, failure) {
+            self.core.reply(reply, Err(failure));
+        }
+    }
+
     /// Where the program stands, to come back if the step to come fails. Costs nothing in the first
     /// step of a turn: it was saved at the end of the one before.
     pub(super) fn keep(
@@ -162,11 +176,12 @@ impl OrchestrationInstance {
                 if reply.is_some() && !is_waited_for {
                     return self.refuse_rewind("it is not a child of who asks", reply);
                 }
-                if self.kept.is_none() {
+                let too_large = "where it stood before it failed was too large to be kept";
+                let why = if self.kept.is_none() { Some(too_large) } else { self.why_not_again() };
+                if let Some(why) = why.map(str::to_owned) {
                     self.status = Status::Failed;
                     changes.failed_again = Some(self.core.now);
-                    let why = "where it stood before it failed was too large to be kept";
-                    return self.refuse_rewind(why, reply);
+                    return self.refuse_rewind(&why, reply);
                 }
                 self.core.actions.history.push(Event::Rewound { reason: reason.to_owned() });
                 self.go_back(reason, changes);
@@ -197,6 +212,9 @@ impl OrchestrationInstance {
 
     /// Goes on from before the failure: what failed is done again, all else is as it was.
     pub(super) fn go_back(&mut self, reason: &str, changes: &mut Changes) {
+        if self.stays_misfit(changes) {
+            return;
+        }
         let Some(kept) = &self.kept else { return };
         self.status = Status::Running;
         changes.rewrite = true;
