@@ -65,6 +65,14 @@ pub trait Activity<Host = ()>: Function {
         context: ActivityContext,
         input: Self::Input,
     ) -> ActivityFuture;
+
+    /// Describes an error of the type that the body returns, if it is in this `Option`: a mock's
+    /// error is to look like a real one.
+    #[doc(hidden)]
+    fn describe_error(error: &mut dyn std::any::Any) -> Option<Failure> {
+        let _ = error;
+        None
+    }
 }
 
 /// The result of an activity's body, encoded.
