@@ -41,7 +41,8 @@
 //!
 //! # Features
 //!
-//! `sqlite` (default): the embedded store. `memory`: the store for tests.
+//! `sqlite` (default): the embedded store. `memory`: the store for tests. [`testing`] runs programs
+//! under a clock that a test holds in its hand.
 
 mod backoff;
 mod client;
@@ -66,7 +67,6 @@ mod registry;
 mod start;
 mod task;
 mod telemetry;
-#[doc(hidden)]
 pub mod testing;
 mod turn;
 mod waiters;

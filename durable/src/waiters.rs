@@ -175,7 +175,7 @@ impl Polling {
         let connection = &*self.0;
         let clock = &connection.clock;
         for round in 1_u64.. {
-            clock.sleep_until(clock.now() + POLL_INTERVAL).await;
+            clock.sleep_for_upkeep(clock.now() + POLL_INTERVAL).await;
             let is_full = round % FULL_POLL_EVERY == 0;
             let is_told = |partition| !is_full && connection.is_owned(partition);
             let Some((ids, requests)) = connection.waiters.open(is_told) else { return };

@@ -1,4 +1,4 @@
-//! For tests of the engine: a store that fails on purpose. It never changes what the store under
+//! A store that fails on purpose. It never changes what the store under
 //! it stores, only whether a call reaches it and what its caller is told.
 
 use std::collections::HashMap;
