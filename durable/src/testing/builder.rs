@@ -225,10 +225,7 @@ impl TestHubBuilder {
     /// # drop(builder);
     /// # }
     /// ```
-    pub fn store_with<S: IntoStore>(
-        mut self,
-        opening: impl Future<Output = S> + 'static,
-    ) -> Self {
+    pub fn store_with<S: IntoStore>(mut self, opening: impl Future<Output = S> + 'static) -> Self {
         self.store = Some(Box::pin(async move { opening.await.into_store() }));
         self
     }

@@ -42,7 +42,10 @@ pub(super) enum Trouble {
     /// Faults by seed.
     Faults(u64),
     /// The first worker dies at this commit, before or after it.
-    Crash { commit: u64, after: bool },
+    Crash {
+        commit: u64,
+        after: bool,
+    },
 }
 
 /// What a builder gives to its hub.
@@ -147,8 +150,7 @@ impl TestHub {
 
     pub(super) async fn start(mut parts: Parts) -> Self {
         let registry = Arc::new(parts.worker.registry_mut().clone());
-        let connection =
-            Connection::new(Arc::clone(&parts.store), Arc::new(parts.clock.clone()));
+        let connection = Connection::new(Arc::clone(&parts.store), Arc::new(parts.clock.clone()));
         // A client of its own, which outlives the workers.
         let client = Client::of_worker(Arc::new(connection), registry);
         let lives = Arc::new(Lives {

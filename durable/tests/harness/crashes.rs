@@ -46,19 +46,17 @@ async fn a_scenario_survives_a_crash_at_every_commit() {
 async fn what_is_not_idempotent_is_reported() {
     let message = panic_of(testing::crash_at_every_commit(
         || {
-            let world = World::default();
-            let bank = world.clone();
-            TestHub::builder()
-                .orchestrator(checkout)
-                .activity(add_tax)
-                .data(world)
-                .mock_async(charge, move |ctx: ActivityContext, order: u64, _: u64| {
+            let bank = World::default();
+            TestHub::builder().orchestrator(checkout).activity(add_tax).mock_async(
+                charge,
+                move |ctx: ActivityContext, order: u64, _: u64| {
                     let bank = bank.clone();
                     async move {
                         bank.see(format!("{order} of {}", ctx.instance_id()));
                         format!("charged {} times", bank.seen().len())
                     }
-                })
+                },
+            )
         },
         async |hub| {
             let call = checkout(7, 100).instance_id("order");
