@@ -202,3 +202,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/orchestrator-rust.md")]
 struct OrchestratorRust;
+
+/// The programs in the page about tests compile.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../docs/testing.md")]
+struct Testing;

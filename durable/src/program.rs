@@ -57,6 +57,12 @@ pub trait Orchestration: Function {
 /// A function annotated with `#[activity]`, or an async method of an annotated impl block.
 ///
 /// `Host` is the value that its methods run on, `()` for a free function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity that can stand here",
+    label = "expected a function annotated with `#[activity]`",
+    note = "orchestrators are registered with `.orchestrator(..)`, and the methods of an impl block \
+            all together with `.activities(..)`"
+)]
 pub trait Activity<Host = ()>: Function {
     /// Runs the body.
     #[doc(hidden)]

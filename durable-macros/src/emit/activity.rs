@@ -1,7 +1,7 @@
 //! The items of an activity: the call, and how a worker runs the body.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::step::own;
 use super::{call_items, describe, encode_outcome, function_impl};
@@ -85,16 +85,18 @@ fn describe_error(item: &FunctionItem) -> TokenStream {
     }
     let (slot, error) = (own("__slot"), own("__error"));
     let ty = &item.ret.ty;
+    // With the span of the result's type, rustc reports once what is wrong with it.
+    let declared =
+        quote_spanned!(item.ret.value_span()=> <#ty as ::durable::__private::ResultType>::Error);
     let described = describe(&error);
     quote! {
         fn describe_error(
             #slot: &mut dyn ::core::any::Any,
         ) -> ::core::option::Option<::durable::Failure> {
-            let #error = #slot
-                .downcast_mut::<::core::option::Option<
-                    <#ty as ::durable::__private::ResultType>::Error,
-                >>()?
-                .take()?;
+            fn taken(slot: &mut dyn ::core::any::Any) -> ::core::option::Option<#declared> {
+                slot.downcast_mut::<::core::option::Option<_>>()?.take()
+            }
+            let #error = taken(#slot)?;
             ::core::option::Option::Some(#described)
         }
     }

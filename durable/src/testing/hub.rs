@@ -20,6 +20,7 @@ use crate::client::{Client, InstanceStatus};
 use crate::clock::{Clock, VirtualClock};
 use crate::connection::Connection;
 use crate::program::{CallFn, Function};
+use crate::registry::Registry;
 use crate::worker::{DEFAULT_POLL_INTERVAL, Worker, WorkerBuilder};
 
 /// One in so many calls of the store meets a fault of [`TestHubBuilder::faults`].
@@ -69,6 +70,7 @@ pub(super) struct Parts {
 pub struct TestHub {
     lives: Arc<Lives>,
     client: Client,
+    registry: Arc<Registry>,
     /// What goes on in the background ends with the hub.
     _tasks: JoinSet<()>,
 }
@@ -152,7 +154,7 @@ impl TestHub {
         let registry = Arc::new(parts.worker.registry_mut().clone());
         let connection = Connection::new(Arc::clone(&parts.store), Arc::new(parts.clock.clone()));
         // A client of its own, which outlives the workers.
-        let client = Client::of_worker(Arc::new(connection), registry);
+        let client = Client::of_worker(Arc::new(connection), Arc::clone(&registry));
         let lives = Arc::new(Lives {
             parts,
             worker: Mutex::default(),
@@ -173,7 +175,7 @@ impl TestHub {
                 reviving.start_next().await;
             });
         }
-        Self { lives, client, _tasks: tasks }
+        Self { lives, client, registry, _tasks: tasks }
     }
 
     fn parts(&self) -> &Parts {
@@ -303,8 +305,7 @@ impl TestHub {
     ///
     /// If no activity of this name is registered or mocked.
     pub fn calls(&self, activity: &str) -> usize {
-        let mut worker = self.parts().worker.clone();
-        let names = worker.registry_mut().activity_names();
+        let names = self.registry.activity_names();
         assert!(
             names.contains(&activity),
             "no activity `{activity}` is registered or mocked, only {names:?}"

@@ -27,11 +27,6 @@ pub(super) type Describe = fn(&mut dyn Any) -> Option<Failure>;
 
 /// What a mock of an activity with the result `Output` may return: an `Output`, or a
 /// `Result<Output, E>` with any error that activities may return.
-#[diagnostic::on_unimplemented(
-    message = "a mock cannot return `{Self}`",
-    label = "the activity's result is `{Output}`",
-    note = "return `{Output}`, or `Result<{Output}, E>` with an error that activities may return"
-)]
 pub trait MockResult<Output, Kind> {
     /// The result, or the failure with what is known about the error.
     #[doc(hidden)]
@@ -151,8 +146,11 @@ mocks!(A0 A1 A2 A3 A4 A5 A6 A7 A8 A9);
 mocks!(A0 A1 A2 A3 A4 A5 A6 A7 A8 A9 A10);
 mocks!(A0 A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11);
 
+/// Decodes, answers and encodes one attempt.
+type Run = Box<dyn FnMut(ActivityContext, &Json) -> ActivityFuture + Send>;
+
 /// A mock as a worker runs it.
-struct Mocked(Mutex<Box<dyn FnMut(ActivityContext, &Json) -> ActivityFuture + Send>>);
+struct Mocked(Mutex<Run>);
 
 impl ActivityRunner for Mocked {
     fn run(&self, context: ActivityContext, input: &Json) -> ActivityFuture {

@@ -103,9 +103,14 @@ async fn report<T: Debug>(
     let of = undisturbed.commits;
     let words = hub.last_words().await;
     let turns = if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
+    let run = if hub.commits() < commit {
+        "again, with its worker not even killed".to_owned()
+    } else {
+        format!("with its worker killed {side} commit {commit} of {of}{turns}")
+    };
     let came = match outcome {
-        Ok(value) => format!("came to another value\n    killed: {value:?}"),
-        Err(panic) => format!("panicked\n    killed: {}", Failure::of_panic(&*panic)),
+        Ok(value) => format!("came to another value\n    this time: {value:?}"),
+        Err(panic) => format!("panicked\n    this time: {}", Failure::of_panic(&*panic)),
     };
     let counts = hub.call_counts();
     let names: std::collections::BTreeSet<&String> =
@@ -118,8 +123,7 @@ async fn report<T: Debug>(
         .map(|(name, killed, calm)| format!("\n  `{name}` began {killed} times instead of {calm}"))
         .collect();
     panic!(
-        "the scenario, with its worker killed {side} commit {commit} of {of}{turns}, {came}\n  \
-         undisturbed: {:?}{}",
+        "the scenario, {run}, {came}\n  undisturbed: {:?}{}",
         undisturbed.value,
         differences.concat()
     );

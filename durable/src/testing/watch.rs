@@ -150,14 +150,14 @@ impl Watch {
         loop {
             self.told(clock).await;
             let Some(busy) = self.busy() else { return };
-            if !self.changes_within(patience).await {
-                panic!(
-                    "time stands still while an activity works, and {busy} has been running for \
+            let goes_on = self.changes_within(patience).await;
+            assert!(
+                goes_on,
+                "time stands still while an activity works, and {busy} has been running for \
                      {patience:?} without waiting for the time of the hub or its cancellation. If \
                      it is to hang, let it await `ctx.cancelled()`, `testing::sleep(..)`, or \
                      anything in `testing::let_time_pass(..)`; if it is slow, raise `.patience(..)`"
-                );
-            }
+            );
         }
     }
 

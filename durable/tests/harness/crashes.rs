@@ -68,7 +68,7 @@ async fn what_is_not_idempotent_is_reported() {
     assert_eq!(
         message,
         "the scenario, with its worker killed before commit 3 of 3 (`order` (checkout)), came to \
-         another value\n    killed: \"charged 2 times\"\n  undisturbed: \"charged 1 times\"\n  \
+         another value\n    this time: \"charged 2 times\"\n  undisturbed: \"charged 1 times\"\n  \
          `charge` began 2 times instead of 1"
     );
 }
@@ -83,7 +83,17 @@ async fn a_scenario_that_panics_is_reported_with_its_commit() {
     }))
     .await;
     assert!(message.contains("killed before commit 2 of"), "{message}");
-    assert!(message.contains("panicked\n    killed: the third run is bad"), "{message}");
+    assert!(message.contains("panicked\n    this time: the third run is bad"), "{message}");
+}
+
+#[tokio::test]
+async fn a_scenario_that_is_never_the_same_is_not_blamed_on_the_crash() {
+    let runs = AtomicUsize::new(0);
+    let message = panic_of(testing::crash_at_every_commit(TestHub::builder, async |_| {
+        runs.fetch_add(1, Ordering::Relaxed)
+    }))
+    .await;
+    assert!(message.contains("again, with its worker not even killed"), "{message}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn an_event_before_the_timeout_wins_and_takes_no_time() {
 async fn an_event_in_the_last_moment_wins_and_one_after_it_does_not() {
     let hub = office().start().await;
     let handle = hub.client().start(approval("Ann".to_owned())).await.unwrap();
-    hub.advance(72 * HOUR - Duration::from_micros(1)).await;
+    hub.advance(71 * HOUR + Duration::from_micros(3_599_999_999)).await;
     handle.raise_event("answer", "yes".to_owned()).await.unwrap();
     assert_eq!(hub.run(handle.result()).await.unwrap(), "yes");
 
