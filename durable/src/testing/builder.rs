@@ -236,8 +236,8 @@ impl TestHubBuilder {
     }
 
     /// How long to wait, by the clock of the machine, for an activity that neither ends nor waits
-    /// for time, or for something else outside of the hub, before the test fails. Default:
-    /// [`DEFAULT_PATIENCE`].
+    /// for time, for something outside of the hub, or for a test that waits for a result without
+    /// letting time pass, before the test fails. Default: [`DEFAULT_PATIENCE`].
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -273,8 +273,11 @@ impl TestHubBuilder {
             None => default_store(),
         };
         let (watch, calls) = (Arc::new(Watch::default()), Arc::new(Calls::default()));
-        let store: Arc<dyn Store> =
-            Arc::new(WatchedStore { inner: Arc::clone(&inner), watch: Arc::clone(&watch) });
+        let watched = |for_clients| -> Arc<dyn Store> {
+            let (inner, watch) = (Arc::clone(&inner), Arc::clone(&watch));
+            Arc::new(WatchedStore { inner, watch, for_clients })
+        };
+        let store = watched(false);
         // What the parts say goes before these defaults, and the harness before the parts.
         let mut worker = Worker::builder(Arc::clone(&store)).resident_instances(0);
         for part in self.parts {
@@ -300,8 +303,9 @@ impl TestHubBuilder {
         TestHub::start(super::hub::Parts {
             worker,
             store,
-            inner,
-            watch,
+            for_clients: watched(true),
+            inner: Arc::clone(&inner),
+            watch: Arc::clone(&watch),
             calls,
             clock: self.clock,
             patience: self.patience,

@@ -54,6 +54,8 @@ pub(super) struct Parts {
     pub(super) worker: WorkerBuilder,
     /// The store, watched.
     pub(super) store: Arc<dyn Store>,
+    /// The same for clients.
+    pub(super) for_clients: Arc<dyn Store>,
     /// The store as it was given.
     pub(super) inner: Arc<dyn Store>,
     pub(super) watch: Arc<Watch>,
@@ -119,6 +121,28 @@ impl Lives {
         store
     }
 
+    /// Lets those who poll for news find them, also while no time passes.
+    async fn keep_telling(self: Arc<Self>) {
+        self.parts.watch.keep_telling(&self.parts.clock).await;
+    }
+
+    /// Starts the next worker when the first has died.
+    async fn revive(self: Arc<Self>, first: Arc<FaultyStore>) {
+        first.died().await;
+        self.start_next().await;
+    }
+
+    /// Stops a test that waits for a result and lets no time pass, where it waits.
+    async fn watch_test(self: Arc<Self>, clients: Arc<Connection>) {
+        let Parts { watch, clock, patience, .. } = &self.parts;
+        loop {
+            watch.stuck(clock, *patience).await;
+            if !clients.waiters.doubt_all() {
+                watch.take_stuck();
+            }
+        }
+    }
+
     /// What lies between the next worker and the store.
     fn next_store(&self, started: u64) -> FaultyStore {
         let store = Arc::clone(&self.parts.store);
@@ -152,9 +176,10 @@ impl TestHub {
 
     pub(super) async fn start(mut parts: Parts) -> Self {
         let registry = Arc::new(parts.worker.registry_mut().clone());
-        let connection = Connection::new(Arc::clone(&parts.store), Arc::new(parts.clock.clone()));
-        // A client of its own, which outlives the workers.
-        let client = Client::of_worker(Arc::new(connection), Arc::clone(&registry));
+        let (store, clock) = (Arc::clone(&parts.for_clients), Arc::new(parts.clock.clone()));
+        // Clients have a connection of their own, which outlives the workers.
+        let connection = Arc::new(Connection::new(store, clock));
+        let client = Client::of_worker(Arc::clone(&connection), Arc::clone(&registry));
         let lives = Arc::new(Lives {
             parts,
             worker: Mutex::default(),
@@ -164,16 +189,10 @@ impl TestHub {
         });
         let first = lives.start_next().await;
         let mut tasks = JoinSet::new();
-        let telling = Arc::clone(&lives);
-        tasks.spawn(async move {
-            telling.parts.watch.keep_telling(&telling.parts.clock).await;
-        });
+        tasks.spawn(Arc::clone(&lives).keep_telling());
+        tasks.spawn(Arc::clone(&lives).watch_test(connection));
         if let Trouble::Crash { .. } = lives.parts.trouble {
-            let reviving = Arc::clone(&lives);
-            tasks.spawn(async move {
-                first.died().await;
-                reviving.start_next().await;
-            });
+            tasks.spawn(Arc::clone(&lives).revive(first));
         }
         Self { lives, client, registry, _tasks: tasks }
     }
@@ -214,6 +233,7 @@ impl TestHub {
     /// nobody raises; the message lists the instances that have not ended. If an activity works
     /// for longer than [`TestHubBuilder::patience`] and waits for nothing that the hub knows.
     pub async fn run<F: IntoFuture>(&self, future: F) -> F::Output {
+        let _driving = self.parts().watch.driving();
         let mut future = pin!(future.into_future());
         let mut polled_anew = false;
         loop {
@@ -269,6 +289,7 @@ impl TestHub {
     /// If an activity works for longer than [`TestHubBuilder::patience`] and waits for nothing that
     /// the hub knows.
     pub async fn advance(&self, by: Duration) {
+        let _driving = self.parts().watch.driving();
         let clock = &self.parts().clock;
         let until = clock.now() + by;
         loop {
@@ -289,6 +310,7 @@ impl TestHub {
     /// As [`TestHub::advance`].
     pub async fn settle(&self) {
         let Parts { watch, clock, patience, .. } = self.parts();
+        let _driving = watch.driving();
         watch.idle(clock, *patience).await;
     }
 

@@ -35,6 +35,10 @@ struct State {
     told: u64,
     attempts: BTreeMap<u64, Open>,
     next_attempt: u64,
+    /// How many calls of the test let time pass.
+    driving: usize,
+    /// The test waits for what only time can bring, and lets none pass.
+    stuck: bool,
 }
 
 /// An attempt of an activity that runs.
@@ -161,6 +165,31 @@ impl Watch {
         }
     }
 
+    /// The test lets time pass until the returned value is dropped.
+    pub(super) fn driving(self: &Arc<Self>) -> Driving {
+        self.change(|state| state.driving += 1);
+        Driving(Arc::clone(self))
+    }
+
+    /// Completes when nothing has happened for as long as `patience` although nobody lets time pass.
+    pub(super) async fn stuck(&self, clock: &VirtualClock, patience: Duration) {
+        loop {
+            self.told(clock).await;
+            if !self.changes_within(patience).await
+                && self.busy().is_none()
+                && self.lock().driving == 0
+            {
+                self.lock().stuck = true;
+                return;
+            }
+        }
+    }
+
+    /// Forgets that the test is stuck, and says whether it was.
+    pub(super) fn take_stuck(&self) -> bool {
+        std::mem::take(&mut self.lock().stuck)
+    }
+
     /// An activity that works, in words.
     fn busy(&self) -> Option<String> {
         let state = self.lock();
@@ -175,6 +204,15 @@ pub(super) struct StoreCall(Arc<Watch>);
 impl Drop for StoreCall {
     fn drop(&mut self) {
         self.0.change(|state| state.calls -= 1);
+    }
+}
+
+/// A call of the test that lets time pass.
+pub(super) struct Driving(Arc<Watch>);
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.0.change(|state| state.driving -= 1);
     }
 }
 

@@ -15,6 +15,8 @@ use super::watch::Watch;
 pub(super) struct WatchedStore {
     pub(super) inner: Arc<dyn Store>,
     pub(super) watch: Arc<Watch>,
+    /// Whether clients use it, in the tasks of the test.
+    pub(super) for_clients: bool,
 }
 
 impl WatchedStore {
@@ -82,6 +84,12 @@ impl Store for WatchedStore {
     }
 
     async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
+        // Who waits was told to read again, so that this is said where it waits.
+        assert!(
+            !(self.for_clients && self.watch.take_stuck()),
+            "the test waits for {ids:?} outside of `run`, where time stands still: write \
+             `hub.run(handle.result()).await`, or let time pass before with `hub.advance(..)`"
+        );
         self.calling(self.inner.read_instances(ids)).await
     }
 

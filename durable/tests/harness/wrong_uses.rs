@@ -28,6 +28,16 @@ async fn waiting_in_vain_names_what_is_open() {
 }
 
 #[tokio::test]
+async fn waiting_outside_of_run_is_told_where_it_waits() {
+    let hub = TestHub::builder().orchestrator(naps).patience(IMPATIENT).start().await;
+    let handle = hub.client().start(naps(3, 1).instance_id("nap")).await.unwrap();
+    let message = panic_of(handle.result()).await;
+    assert!(message.contains("the test waits for [\"nap\"] outside of `run`"), "{message}");
+    // Nothing is lost.
+    assert_eq!(hub.run(handle.result()).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn an_activity_that_never_ends_is_named() {
     let hub = TestHub::builder()
         .orchestrator(limited)
