@@ -14,6 +14,8 @@ use durable_store::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::testing::let_time_pass;
+
 /// The future of [`Clock::sleep_until`].
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -23,6 +25,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Completes when the time is `until` or later.
     fn sleep_until(&self, until: Timestamp) -> Sleep;
+    /// The same for upkeep: polls that find what a hint was lost for, renewals, cleaning. Nothing
+    /// that a program can see waits for it, so a clock that jumps need not stop there, and may
+    /// complete it early: who calls looks at the time, or does not mind.
+    fn sleep_for_upkeep(&self, until: Timestamp) -> Sleep {
+        self.sleep_until(until)
+    }
     /// An id that was never given before, anywhere.
     fn new_id(&self) -> Uuid;
 }
@@ -94,6 +102,7 @@ struct Virtual {
 struct Sleeper {
     until: Timestamp,
     number: u64,
+    is_upkeep: bool,
     wake: oneshot::Sender<()>,
 }
 
@@ -173,6 +182,27 @@ impl VirtualClock {
         }
     }
 
+    /// When the next sleeper wakes, those aside that only sleep for upkeep.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let clock = self.lock();
+        let sleepers = clock.sleepers.iter().map(|Reverse(sleeper)| sleeper);
+        let due = sleepers.filter(|sleeper| !sleeper.is_upkeep && !sleeper.wake.is_closed());
+        due.map(|sleeper| sleeper.until).min()
+    }
+
+    /// Wakes those who sleep for upkeep, without time.
+    pub(crate) fn wake_upkeep(&self) {
+        let mut clock = self.lock();
+        for Reverse(sleeper) in std::mem::take(&mut clock.sleepers) {
+            if sleeper.is_upkeep {
+                // Whoever gave up waiting does not mind.
+                let _ = sleeper.wake.send(());
+            } else if !sleeper.wake.is_closed() {
+                clock.sleepers.push(Reverse(sleeper));
+            }
+        }
+    }
+
     /// Moves the time to when the next sleeper wakes. Returns whether there was one.
     pub fn advance_to_next(&self) -> bool {
         let next = {
@@ -205,6 +235,23 @@ impl VirtualClock {
             self.advance_to_next();
         }
     }
+
+    fn lie_down(&self, until: Timestamp, is_upkeep: bool) -> Sleep {
+        let (wake, woken) = oneshot::channel();
+        let mut clock = self.lock();
+        if until <= clock.now {
+            return Box::pin(std::future::ready(()));
+        }
+        clock.sleeps += 1;
+        let number = clock.sleeps;
+        clock.sleepers.push(Reverse(Sleeper { until, number, is_upkeep, wake }));
+        Box::pin(let_time_pass(async move {
+            if woken.await.is_err() {
+                // The clock is gone, and with it all time.
+                std::future::pending::<()>().await;
+            }
+        }))
+    }
 }
 
 impl Clock for VirtualClock {
@@ -213,20 +260,11 @@ impl Clock for VirtualClock {
     }
 
     fn sleep_until(&self, until: Timestamp) -> Sleep {
-        let (wake, woken) = oneshot::channel();
-        let mut clock = self.lock();
-        if until <= clock.now {
-            return Box::pin(std::future::ready(()));
-        }
-        clock.sleeps += 1;
-        let number = clock.sleeps;
-        clock.sleepers.push(Reverse(Sleeper { until, number, wake }));
-        Box::pin(async move {
-            if woken.await.is_err() {
-                // The clock is gone, and with it all time.
-                std::future::pending::<()>().await;
-            }
-        })
+        self.lie_down(until, false)
+    }
+
+    fn sleep_for_upkeep(&self, until: Timestamp) -> Sleep {
+        self.lie_down(until, true)
     }
 
     fn new_id(&self) -> Uuid {
@@ -263,6 +301,20 @@ mod tests {
         let until = start + Duration::from_hours(1);
         clock.drive(clock.sleep_until(until)).await;
         assert_eq!(clock.now(), until);
+    }
+
+    #[tokio::test]
+    async fn upkeep_is_not_due_and_can_be_woken_without_time() {
+        let clock = VirtualClock::new();
+        let start = clock.now();
+        let upkeep = clock.sleep_for_upkeep(start + Duration::from_secs(1));
+        let sleep = clock.sleep_until(start + Duration::from_secs(5));
+        assert_eq!(clock.next_due(), Some(start + Duration::from_secs(5)));
+        clock.wake_upkeep();
+        upkeep.await;
+        assert_eq!(clock.now(), start);
+        drop(sleep);
+        assert_eq!(clock.next_due(), None);
     }
 
     #[test]

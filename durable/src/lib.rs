@@ -41,7 +41,8 @@
 //!
 //! # Features
 //!
-//! `sqlite` (default): the embedded store. `memory`: the store for tests.
+//! `sqlite` (default): the embedded store. `memory`: the store for tests. [`testing`] runs programs
+//! under a clock that a test holds in its hand.
 
 mod backoff;
 mod client;
@@ -67,7 +68,6 @@ mod retry;
 mod start;
 mod task;
 mod telemetry;
-#[doc(hidden)]
 pub mod testing;
 mod turn;
 mod version;
@@ -216,3 +216,8 @@ struct OrchestratorRust;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../../docs/versioning.md")]
 struct Versioning;
+
+/// The programs in the page about tests compile.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../docs/testing.md")]
+struct Testing;

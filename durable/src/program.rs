@@ -57,6 +57,12 @@ pub trait Orchestration: Function {
 /// A function annotated with `#[activity]`, or an async method of an annotated impl block.
 ///
 /// `Host` is the value that its methods run on, `()` for a free function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity that can stand here",
+    label = "expected a function annotated with `#[activity]`",
+    note = "orchestrators are registered with `.orchestrator(..)`, and the methods of an impl block \
+            all together with `.activities(..)`"
+)]
 pub trait Activity<Host = ()>: Function {
     /// Runs the body.
     #[doc(hidden)]
@@ -65,6 +71,14 @@ pub trait Activity<Host = ()>: Function {
         context: ActivityContext,
         input: Self::Input,
     ) -> ActivityFuture;
+
+    /// Describes an error of the type that the body returns, if it is in this `Option`: a mock's
+    /// error is to look like a real one.
+    #[doc(hidden)]
+    fn describe_error(error: &mut dyn std::any::Any) -> Option<Failure> {
+        let _ = error;
+        None
+    }
 }
 
 /// The result of an activity's body, encoded.

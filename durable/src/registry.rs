@@ -13,8 +13,8 @@ use crate::json::Json;
 use crate::program::{Activities, Activity, ActivityFuture, Orchestration, Program};
 use crate::version::{Versioning, in_words};
 
-/// Everything that was registered with a worker.
-#[derive(Default)]
+/// Everything that was registered with a worker. Cheap to clone.
+#[derive(Clone, Default)]
 pub(crate) struct Registry {
     /// By name, and then by version.
     orchestrations: HashMap<String, HashMap<String, Arc<dyn Program>>>,
@@ -68,6 +68,28 @@ impl Registry {
         if self.activities.insert(F::NAME.to_owned(), Arc::new(runner)).is_some() {
             self.duplicates.push(format!("activity `{}`", F::NAME));
         }
+    }
+
+    /// Runs the activity of this name, registered or not, with something else.
+    pub(crate) fn replace_activity(&mut self, name: &str, runner: Arc<dyn ActivityRunner>) {
+        self.activities.insert(name.to_owned(), runner);
+    }
+
+    /// Puts something around each activity.
+    pub(crate) fn wrap_activities(
+        &mut self,
+        wrap: impl Fn(&str, Arc<dyn ActivityRunner>) -> Arc<dyn ActivityRunner>,
+    ) {
+        for (name, runner) in &mut self.activities {
+            *runner = wrap(name, Arc::clone(runner));
+        }
+    }
+
+    /// The names of the activities, sorted.
+    pub(crate) fn activity_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.activities.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     pub(crate) fn add_activities<H: Activities>(&mut self, host: H) {

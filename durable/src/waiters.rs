@@ -86,6 +86,18 @@ impl Waiters {
         });
     }
 
+    /// Lets everybody who waits for an instance read its row again. Returns whether anybody does.
+    pub(crate) fn doubt_all(&self) -> bool {
+        let state = self.lock();
+        let watched = state.instances.values().filter(|watched| watched.news.receiver_count() > 0);
+        let open: Vec<_> =
+            watched.filter(|watched| !matches!(*watched.news.borrow(), News::Ended(..))).collect();
+        for watched in &open {
+            watched.news.send_replace(News::Unsure);
+        }
+        !open.is_empty()
+    }
+
     /// Gives an answer to whoever asked, if he still waits.
     pub(crate) fn answer(&self, request: &str, outcome: Outcome) {
         if let Some(asked) = self.lock().answers.remove(request) {
@@ -175,7 +187,7 @@ impl Polling {
         let connection = &*self.0;
         let clock = &connection.clock;
         for round in 1_u64.. {
-            clock.sleep_until(clock.now() + POLL_INTERVAL).await;
+            clock.sleep_for_upkeep(clock.now() + POLL_INTERVAL).await;
             let is_full = round % FULL_POLL_EVERY == 0;
             let is_told = |partition| !is_full && connection.is_owned(partition);
             let Some((ids, requests)) = connection.waiters.open(is_told) else { return };

@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::activities::Activities as Runner;
+pub(crate) use self::activities::no_unwind;
 use self::leases::{Leases, forward_hints};
 pub use self::lifecycle::LifecycleEvent;
 use self::lifecycle::Listener;
@@ -124,6 +125,7 @@ impl Drop for Worker {
 }
 
 /// Collects what a [`Worker`] can run and how.
+#[derive(Clone)]
 #[must_use = "a worker runs nothing until it is started"]
 pub struct WorkerBuilder {
     store: Arc<dyn Store>,
@@ -374,6 +376,23 @@ impl WorkerBuilder {
     /// Where time and ids come from. Default: [`SystemClock`](crate::SystemClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Arc::new(clock);
+        self
+    }
+
+    /// What the test harness looks into: what is registered.
+    pub(crate) fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// The same worker on another view of its store.
+    pub(crate) fn on(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Keeps all timers in memory, however far away, so that a clock that jumps knows where to.
+    pub(crate) fn keep_all_timers(mut self) -> Self {
+        self.options.horizon = Duration::MAX;
         self
     }
 

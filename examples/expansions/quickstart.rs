@@ -93,6 +93,25 @@ impl ::durable::__private::Activity<()> for reserve_stock {
             }
         })
     }
+    fn describe_error(
+        __slot: &mut dyn ::core::any::Any,
+    ) -> ::core::option::Option<::durable::Failure> {
+        fn taken(
+            slot: &mut dyn ::core::any::Any,
+        ) -> ::core::option::Option<
+            <anyhow::Result<String> as ::durable::__private::ResultType>::Error,
+        > {
+            slot.downcast_mut::<::core::option::Option<_>>()?.take()
+        }
+        let __error = taken(__slot)?;
+        ::core::option::Option::Some({
+            #[allow(unused_imports)]
+            use ::durable::__private::describe::{
+                DescribeDynamic as _, DescribePlain as _, DescribeWithData as _,
+            };
+            (&__error).describe_kind().describe(__error)
+        })
+    }
 }
 #[doc(hidden)]
 #[allow(non_camel_case_types)]
@@ -145,6 +164,25 @@ impl ::durable::__private::Activity<()> for charge_card {
                     )
                 }
             }
+        })
+    }
+    fn describe_error(
+        __slot: &mut dyn ::core::any::Any,
+    ) -> ::core::option::Option<::durable::Failure> {
+        fn taken(
+            slot: &mut dyn ::core::any::Any,
+        ) -> ::core::option::Option<
+            <anyhow::Result<String> as ::durable::__private::ResultType>::Error,
+        > {
+            slot.downcast_mut::<::core::option::Option<_>>()?.take()
+        }
+        let __error = taken(__slot)?;
+        ::core::option::Option::Some({
+            #[allow(unused_imports)]
+            use ::durable::__private::describe::{
+                DescribeDynamic as _, DescribePlain as _, DescribeWithData as _,
+            };
+            (&__error).describe_kind().describe(__error)
         })
     }
 }
@@ -206,6 +244,25 @@ impl ::durable::__private::Activity<()> for ship {
             }
         })
     }
+    fn describe_error(
+        __slot: &mut dyn ::core::any::Any,
+    ) -> ::core::option::Option<::durable::Failure> {
+        fn taken(
+            slot: &mut dyn ::core::any::Any,
+        ) -> ::core::option::Option<
+            <anyhow::Result<String> as ::durable::__private::ResultType>::Error,
+        > {
+            slot.downcast_mut::<::core::option::Option<_>>()?.take()
+        }
+        let __error = taken(__slot)?;
+        ::core::option::Option::Some({
+            #[allow(unused_imports)]
+            use ::durable::__private::describe::{
+                DescribeDynamic as _, DescribePlain as _, DescribeWithData as _,
+            };
+            (&__error).describe_kind().describe(__error)
+        })
+    }
 }
 #[doc(hidden)]
 #[allow(non_camel_case_types)]
@@ -259,6 +316,25 @@ impl ::durable::__private::Activity<()> for send_receipt {
                     )
                 }
             }
+        })
+    }
+    fn describe_error(
+        __slot: &mut dyn ::core::any::Any,
+    ) -> ::core::option::Option<::durable::Failure> {
+        fn taken(
+            slot: &mut dyn ::core::any::Any,
+        ) -> ::core::option::Option<
+            <anyhow::Result<()> as ::durable::__private::ResultType>::Error,
+        > {
+            slot.downcast_mut::<::core::option::Option<_>>()?.take()
+        }
+        let __error = taken(__slot)?;
+        ::core::option::Option::Some({
+            #[allow(unused_imports)]
+            use ::durable::__private::describe::{
+                DescribeDynamic as _, DescribePlain as _, DescribeWithData as _,
+            };
+            (&__error).describe_kind().describe(__error)
         })
     }
 }

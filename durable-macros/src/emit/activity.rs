@@ -1,11 +1,11 @@
 //! The items of an activity: the call, and how a worker runs the body.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::step::own;
-use super::{call_items, encode_outcome, function_impl};
-use crate::parse::FunctionItem;
+use super::{call_items, describe, encode_outcome, function_impl};
+use crate::parse::{FunctionItem, ReturnKind};
 
 /// The items of an activity that is a free function.
 pub(crate) fn activity(item: &FunctionItem) -> TokenStream {
@@ -57,6 +57,7 @@ fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
         }
         None => quote!(Self::body),
     };
+    let describe_error = describe_error(item);
     let finish =
         encode_outcome(&item.ret, &output, &quote!(::durable::__private::encode_output::<Self>));
     quote! {
@@ -72,6 +73,31 @@ fn run(item: &FunctionItem, host_type: &TokenStream) -> TokenStream {
                 let #output = #callee(#passed_context #(#arguments),*).await;
                 #finish
             })
+        }
+        #describe_error
+    }
+}
+
+/// What describes an error that a test puts in the place of the body's, where the type is known.
+fn describe_error(item: &FunctionItem) -> TokenStream {
+    if item.ret.kind != ReturnKind::Result {
+        return TokenStream::new();
+    }
+    let (slot, error) = (own("__slot"), own("__error"));
+    let ty = &item.ret.ty;
+    // With the span of the result's type, rustc reports once what is wrong with it.
+    let declared =
+        quote_spanned!(item.ret.value_span()=> <#ty as ::durable::__private::ResultType>::Error);
+    let described = describe(&error);
+    quote! {
+        fn describe_error(
+            #slot: &mut dyn ::core::any::Any,
+        ) -> ::core::option::Option<::durable::Failure> {
+            fn taken(slot: &mut dyn ::core::any::Any) -> ::core::option::Option<#declared> {
+                slot.downcast_mut::<::core::option::Option<_>>()?.take()
+            }
+            let #error = taken(#slot)?;
+            ::core::option::Option::Some(#described)
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct InstanceStatus {
 }
 
 impl InstanceStatus {
-    pub(super) fn of(record: InstanceRecord) -> Self {
+    pub(crate) fn of(record: InstanceRecord) -> Self {
         let failure = failure(&record);
         let completed = record.status == Status::Completed;
         Self {

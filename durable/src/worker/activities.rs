@@ -170,7 +170,7 @@ impl Drop for Room {
 }
 
 /// Awaits a future and catches its panics, also those of its destructor.
-async fn no_unwind<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+pub(crate) async fn no_unwind<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
     let mut future = Box::pin(future);
     let result = std::future::poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

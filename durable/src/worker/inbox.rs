@@ -112,7 +112,11 @@ impl Inbox {
     }
 
     /// When the next message is due.
-    pub(super) fn due_at(&self) -> Option<Timestamp> {
+    pub(super) fn due_at(&mut self) -> Option<Timestamp> {
+        // Nobody wakes for a cancelled one.
+        while self.timers.peek().is_some_and(|Reverse(first)| !self.known.contains(&first.id)) {
+            self.timers.pop();
+        }
         self.timers.peek().map(|Reverse(first)| first.due)
     }
 }
@@ -169,5 +173,7 @@ mod tests {
         inbox.forget("x".into());
         assert_eq!(fire(&mut inbox, 5), ["a", "b", "c"]);
         assert_eq!(inbox.due_at(), Some(Timestamp::from_micros(9)));
+        inbox.forget("later".into());
+        assert_eq!(inbox.due_at(), None);
     }
 }

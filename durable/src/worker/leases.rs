@@ -120,8 +120,12 @@ impl Leases {
         let draining = self.shared.draining.clone();
         self.next_clean = self.now() + CLEAN_INTERVAL;
         loop {
-            let next = self.next_renew.min(self.next_acquire_at()).min(self.next_clean);
-            let sleep = self.connection().clock.sleep_until(next);
+            let next = self.next_renew.min(self.next_clean);
+            let clock = &self.connection().clock;
+            let sleep = match self.next_acquire_at() {
+                Timestamp::MAX => clock.sleep_for_upkeep(next),
+                acquire => clock.sleep_until(acquire.min(next)),
+            };
             tokio::select! {
                 biased;
                 () = draining.cancelled() => return self.drain().await,

@@ -23,6 +23,8 @@ pub const DEFAULT_BATCH_INSTANCES: usize = 250;
 pub const DEFAULT_LEASE_LENGTH: Duration = Duration::from_secs(30);
 /// How often each partition is polled when no hint comes, if nothing else is said.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How far ahead scheduled messages are read, at least.
+const MIN_HORIZON: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for running activities, if nothing else is said.
 pub const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,7 @@ pub(super) struct Options {
     pub(super) max_concurrent_entities: usize,
     pub(super) lease_length: Duration,
     pub(super) poll_interval: Duration,
+    pub(super) horizon: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) history: HistoryRetention,
     pub(super) retention: Retention,
@@ -66,6 +69,7 @@ impl Default for Options {
             max_concurrent_entities: DEFAULT_BATCH_INSTANCES,
             lease_length: DEFAULT_LEASE_LENGTH,
             poll_interval: DEFAULT_POLL_INTERVAL,
+            horizon: MIN_HORIZON,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             history: HistoryRetention::All,
             retention: Retention::default(),
@@ -89,6 +93,9 @@ pub(super) struct Settings {
     pub(super) max_concurrent_entities: usize,
     pub(super) lease_length: Duration,
     pub(super) poll_interval: Duration,
+    /// How far ahead scheduled messages are read. Twice the poll interval or more, so that each is
+    /// in memory before it is due.
+    pub(super) horizon: Duration,
     pub(super) shutdown_grace: Duration,
     pub(super) history: HistoryRetention,
     pub(super) listener: Listener,
@@ -133,6 +140,7 @@ impl Options {
             max_concurrent_entities: self.max_concurrent_entities,
             lease_length: self.lease_length,
             poll_interval: self.poll_interval,
+            horizon: self.horizon.max(self.poll_interval * 2),
             shutdown_grace: self.shutdown_grace,
             history: self.history,
             listener: self.listener,

@@ -31,9 +31,6 @@ const POLL_PAGE: usize = 1_000;
 const MAX_WAITING_MESSAGES: usize = 20_000;
 /// Instances that one load brings at most.
 const LOAD_PAGE: usize = 500;
-/// How far ahead scheduled messages are read, at least. Twice the poll interval if that is more,
-/// so that each is in memory before it is due.
-const MIN_HORIZON: Duration = Duration::from_secs(2);
 /// After so many rounds without a wait, other tasks of the runtime get a chance.
 const ROUNDS_PER_YIELD: u64 = 16;
 
@@ -107,6 +104,7 @@ pub(super) struct Partition {
     progress: bool,
     grace_until: Option<Timestamp>,
     alarm: Option<(Timestamp, Sleep)>,
+    poll_alarm: Option<(Timestamp, Sleep)>,
 }
 
 impl Partition {
@@ -141,6 +139,7 @@ impl Partition {
             progress: false,
             grace_until: None,
             alarm: None,
+            poll_alarm: None,
             shared,
         }
     }
@@ -277,16 +276,12 @@ impl Partition {
 
     /// How far ahead scheduled messages are kept in memory.
     pub(super) fn horizon(&self) -> Duration {
-        MIN_HORIZON.max(self.shared.settings.poll_interval * 2)
+        self.shared.settings.horizon
     }
 
     /// Waits until something has happened, and takes it in.
     async fn next_event(&mut self) -> Result<(), Exit> {
-        let deadline = self.deadline();
-        if self.alarm.as_ref().is_none_or(|(at, _)| *at != deadline) {
-            let sleep = self.shared.connection.clock.sleep_until(deadline);
-            self.alarm = Some((deadline, sleep));
-        }
+        self.set_alarms();
         tokio::select! {
             biased;
             () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
@@ -320,16 +315,19 @@ impl Partition {
                 }
             }
             () = ring(&mut self.alarm) => self.alarm = None,
+            () = ring(&mut self.poll_alarm) => self.poll_alarm = None,
         }
         Ok(())
     }
 
-    /// When something happens by itself.
-    fn deadline(&self) -> Timestamp {
-        let poll = if self.may_poll() { self.next_poll } else { Timestamp::MAX };
-        let due = self.inbox.due_at().unwrap_or(Timestamp::MAX);
+    /// Sets what rings when something happens by itself.
+    fn set_alarms(&mut self) {
         let grace = self.grace_until.filter(|until| *until > self.now());
-        poll.min(due).min(grace.unwrap_or(Timestamp::MAX))
+        let due = self.inbox.due_at().into_iter().chain(grace).min();
+        let poll = self.may_poll().then_some(self.next_poll);
+        let clock = &self.shared.connection.clock;
+        set(&mut self.alarm, due, |at| clock.sleep_until(at));
+        set(&mut self.poll_alarm, poll, |at| clock.sleep_for_upkeep(at));
     }
 
     fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
@@ -373,6 +371,17 @@ async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
+    }
+}
+
+/// Sets an alarm anew if its time has changed.
+fn set(
+    alarm: &mut Option<(Timestamp, Sleep)>,
+    at: Option<Timestamp>,
+    sleep: impl FnOnce(Timestamp) -> Sleep,
+) {
+    if alarm.as_ref().map(|(at, _)| *at) != at {
+        *alarm = at.map(|at| (at, sleep(at)));
     }
 }
 

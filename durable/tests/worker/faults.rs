@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use durable::Client;
 use durable::store::{InstanceQuery, Status, Store, StoreErrorKind as Kind};
-use durable::testing::{Fault, FaultyStore};
+use durable::testing::{self, Fault, FaultyStore, TestHub};
 
 use crate::programs::*;
 
 /// Everything at once: a chain, a fan-out, children, events, timers, an entity.
-async fn scenario(world: &World) -> String {
-    let client = world.stranger();
+async fn scenario(client: Client) -> String {
     let chain = client.start(chain(6)).await.unwrap();
     let fan = client.start(fan_out(40)).await.unwrap();
     let family = client.start(family(5)).await.unwrap();
@@ -22,23 +22,19 @@ async fn scenario(world: &World) -> String {
     approval.raise_event("go", true).await.unwrap();
     client.entity::<Counter>("till").add(1).signal().await.unwrap();
     let counter = client.entity::<Counter>("till");
-    world
-        .drive(async {
-            let mut total = 0;
-            for _ in 0..3 {
-                total = counter.add(10).await.unwrap();
-            }
-            nap.result().await.unwrap();
-            format!(
-                "{} {} {} {} {} {total}",
-                chain.result().await.unwrap(),
-                fan.result().await.unwrap(),
-                family.result().await.unwrap(),
-                shop.result().await.unwrap(),
-                approval.result().await.unwrap(),
-            )
-        })
-        .await
+    let mut total = 0;
+    for _ in 0..3 {
+        total = counter.add(10).await.unwrap();
+    }
+    nap.result().await.unwrap();
+    format!(
+        "{} {} {} {} {} {total}",
+        chain.result().await.unwrap(),
+        fan.result().await.unwrap(),
+        family.result().await.unwrap(),
+        shop.result().await.unwrap(),
+        approval.result().await.unwrap(),
+    )
 }
 
 const EXPECTED: &str = "6 820 10 140 Ann Bob true 31";
@@ -47,7 +43,7 @@ const EXPECTED: &str = "6 820 10 140 Ann Bob true 31";
 async fn the_scenario_itself() {
     let world = World::new();
     let worker = world.worker().await;
-    assert_eq!(scenario(&world).await, EXPECTED);
+    assert_eq!(world.drive(scenario(world.stranger())).await, EXPECTED);
     worker.shutdown().await;
     let client = world.stranger();
     assert_eq!(client.count(&InstanceQuery::default()).await.unwrap(), 6 + 5 + 2);
@@ -58,7 +54,8 @@ async fn survives(kinds: &'static [Fault], resident: usize) {
     for seed in 0..15 {
         let world = World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 6, kinds)));
         let worker = world.builder().resident_instances(resident).start().await.unwrap();
-        assert_eq!(scenario(&world).await, EXPECTED, "seed {seed}");
+        let result = world.drive(scenario(world.stranger())).await;
+        assert_eq!(result, EXPECTED, "seed {seed}");
         drop(worker);
     }
 }
@@ -105,34 +102,11 @@ async fn a_local_caller_gets_its_answer_whatever_becomes_of_the_commit() {
 
 /// Kills the worker at each commit in turn, before and after it, until none is left.
 async fn sweep(resident: usize) {
-    for after in [false, true] {
-        for at in 1.. {
-            let world = World::new();
-            let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-            let death = if after { Fault::DeathAfter } else { Fault::Death };
-            faulty.plan(move |number, _| if number == at { death } else { Fault::None });
-            let mut dying = World { store: faulty.clone(), ..world };
-            let builder = dying.builder().resident_instances(resident);
-            let worker = builder.start().await.unwrap();
-            dying.store = dying.memory.clone();
-            let next = async {
-                faulty.died().await;
-                drop(worker);
-                let builder = dying.builder().resident_instances(resident);
-                let successor = builder.start().await.unwrap();
-                std::future::pending::<()>().await;
-                drop(successor);
-            };
-            let result = tokio::select! {
-                result = scenario(&dying) => result,
-                () = next => unreachable!(),
-            };
-            assert_eq!(result, EXPECTED, "killed at commit {at}, after it: {after}");
-            if faulty.commits() < at {
-                break;
-            }
-        }
-    }
+    testing::crash_at_every_commit(
+        || TestHub::builder().worker(programs).resident_instances(resident),
+        async |hub| assert_eq!(hub.run(scenario(hub.client())).await, EXPECTED),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -71,24 +71,17 @@ impl World {
     }
 
     pub fn builder(&self) -> WorkerBuilder {
-        self.bare_builder()
-            .orchestrator(chain)
-            .orchestrator(fan_out)
-            .orchestrator(nap)
-            .orchestrator(approval)
-            .orchestrator(family)
-            .orchestrator(shopping)
-            .orchestrator(careless)
-            .orchestrator(gated)
-            .activity(add_one)
-            .activity(refuse)
-            .activity(explode)
-            .activity(wait_at_gate)
-            .entity::<Counter>()
+        let builder = programs(Worker::builder(self.store.clone()));
+        self.told(builder)
     }
 
     pub fn bare_builder(&self) -> WorkerBuilder {
-        Worker::builder(self.store.clone())
+        self.told(Worker::builder(self.store.clone()))
+    }
+
+    /// What every worker of this world is told.
+    fn told(&self, builder: WorkerBuilder) -> WorkerBuilder {
+        builder
             .worker_id("worker")
             .clock(self.clock.clone())
             .data(self.counts.clone())
@@ -112,6 +105,26 @@ impl World {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// Everything that the tests run, with data of its own.
+pub fn programs(builder: WorkerBuilder) -> WorkerBuilder {
+    builder
+        .orchestrator(chain)
+        .orchestrator(fan_out)
+        .orchestrator(nap)
+        .orchestrator(approval)
+        .orchestrator(family)
+        .orchestrator(shopping)
+        .orchestrator(careless)
+        .orchestrator(gated)
+        .activity(add_one)
+        .activity(refuse)
+        .activity(explode)
+        .activity(wait_at_gate)
+        .entity::<Counter>()
+        .data(Counts::default())
+        .data(Gate::default())
 }
 
 #[activity]

@@ -1,0 +1,297 @@
+//! A store that fails on purpose. It never changes what the store under
+//! it stores, only whether a call reaches it and what its caller is told.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use durable_store::{
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    PartitionId, Payload, Polled, Result, Store, StoreError, StoreErrorKind, StoredInstance,
+    Timestamp,
+};
+use tokio::sync::{Notify, broadcast};
+
+/// What happens to one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It works.
+    None,
+    /// It fails so, and nothing happened.
+    Before(StoreErrorKind),
+    /// It happened, and fails so.
+    After(StoreErrorKind),
+    /// The process dies: this call and all later ones never return, and nothing happened.
+    Death,
+    /// The same, after it happened.
+    DeathAfter,
+}
+
+/// One operation is not refused more often than this one after the other, so that whoever repeats a call
+/// comes through.
+const MAX_REFUSALS_IN_A_ROW: u32 = 3;
+
+/// Decides what happens to the commit of this number, from 1.
+type Plan = Box<dyn FnMut(u64, &Batch) -> Fault + Send>;
+
+/// A store that passes everything on to another one, except for the faults that a test plans.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    state: Mutex<State>,
+    died: Notify,
+}
+
+struct State {
+    plan: Plan,
+    commits: u64,
+    dead: bool,
+    /// One in so many other calls is refused as unavailable; 0 is none.
+    refuse_one_in: u64,
+    /// By operation.
+    refused_in_a_row: HashMap<&'static str, u32>,
+    random: Random,
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore").field("commits", &self.commits()).finish_non_exhaustive()
+    }
+}
+
+impl FaultyStore {
+    /// Passes everything on, until a plan is made.
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        let state = State {
+            plan: Box::new(|_, _| Fault::None),
+            commits: 0,
+            dead: false,
+            refuse_one_in: 0,
+            refused_in_a_row: HashMap::new(),
+            random: Random::new(0),
+        };
+        Self { inner, state: Mutex::new(state), died: Notify::new() }
+    }
+
+    /// One in `one_in` commits meets a fault of `kinds`, and one in `one_in` other calls is refused
+    /// as unavailable. The same seed gives the same faults for the same calls.
+    pub fn seeded(inner: Arc<dyn Store>, seed: u64, one_in: u64, kinds: &'static [Fault]) -> Self {
+        let store = Self::new(inner);
+        let mut random = Random::new(seed);
+        {
+            let mut state = store.lock();
+            state.random = Random::new(seed ^ u64::MAX);
+            state.refuse_one_in = one_in;
+        }
+        store.plan(move |_, _| {
+            if random.below(one_in) > 0 {
+                return Fault::None;
+            }
+            let count = u64::try_from(kinds.len()).unwrap_or(1);
+            let index = usize::try_from(random.below(count)).unwrap_or_default();
+            kinds.get(index).copied().unwrap_or(Fault::None)
+        });
+        store
+    }
+
+    /// What happens to each commit from now on, by its number from 1.
+    pub fn plan(&self, plan: impl FnMut(u64, &Batch) -> Fault + Send + 'static) {
+        self.lock().plan = Box::new(plan);
+    }
+
+    /// How many commits were asked for.
+    pub fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
+    /// Completes when a planned death has come.
+    pub async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What every call but a commit passes through.
+    async fn pass(&self, operation: &'static str) -> Result<()> {
+        let (dead, refused) = {
+            let mut state = self.lock();
+            (state.dead, state.refuses(operation))
+        };
+        if dead {
+            std::future::pending::<()>().await;
+        }
+        if refused { Err(planned(StoreErrorKind::Unavailable, operation)) } else { Ok(()) }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.lock().dead = true;
+        self.died.notify_one();
+        std::future::pending().await
+    }
+}
+
+impl State {
+    fn refuses(&mut self, operation: &'static str) -> bool {
+        let in_a_row = self.refused_in_a_row.entry(operation).or_default();
+        let refuses = self.refuse_one_in > 0
+            && self.random.below(self.refuse_one_in) == 0
+            && *in_a_row < MAX_REFUSALS_IN_A_ROW;
+        *in_a_row = if refuses { *in_a_row + 1 } else { 0 };
+        refuses
+    }
+}
+
+fn planned(kind: StoreErrorKind, operation: &'static str) -> StoreError {
+    StoreError::new(kind, operation, "a fault that the test planned")
+}
+
+/// A small generator of random numbers (`SplitMix64`), so that a seed says everything.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator of the numbers that belong to `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn next_number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`, 0 if that is 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next_number().checked_rem(limit).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn hub(&self) -> Result<Hub> {
+        self.inner.hub().await
+    }
+
+    async fn reserve_numbers(&self, count: u32) -> Result<i64> {
+        self.pass("reserve_numbers").await?;
+        self.inner.reserve_numbers(count).await
+    }
+
+    async fn acquire_leases(
+        &self,
+        owner: &str,
+        limit: u16,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Lease>> {
+        // A worker that cannot start has nothing to test.
+        self.inner.acquire_leases(owner, limit, now, expires_at).await
+    }
+
+    async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {
+        self.pass("renew_leases").await?;
+        self.inner.renew_leases(leases, expires_at).await
+    }
+
+    async fn release_leases(&self, leases: &[Lease]) -> Result<()> {
+        self.pass("release_leases").await?;
+        self.inner.release_leases(leases).await
+    }
+
+    async fn load_partition(&self, lease: &Lease) -> Result<Vec<StoredInstance>> {
+        self.pass("load_partition").await?;
+        self.inner.load_partition(lease).await
+    }
+
+    async fn load_instances(&self, lease: &Lease, ids: &[String]) -> Result<Vec<StoredInstance>> {
+        self.pass("load_instances").await?;
+        self.inner.load_instances(lease, ids).await
+    }
+
+    async fn poll(&self, lease: &Lease, horizon: Timestamp, limit: usize) -> Result<Polled> {
+        self.pass("poll").await?;
+        self.inner.poll(lease, horizon, limit).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
+        let fault = {
+            let mut state = self.lock();
+            state.commits += 1;
+            let number = state.commits;
+            if state.dead { Fault::Death } else { (state.plan)(number, &batch) }
+        };
+        match fault {
+            Fault::None => self.inner.commit(lease, batch).await,
+            Fault::Before(kind) => Err(planned(kind, "commit")),
+            Fault::After(kind) => {
+                self.inner.commit(lease, batch).await?;
+                Err(planned(kind, "commit"))
+            }
+            Fault::Death => self.die().await,
+            Fault::DeathAfter => {
+                self.inner.commit(lease, batch).await?;
+                self.die().await
+            }
+        }
+    }
+
+    async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>> {
+        self.pass("send").await?;
+        self.inner.send(envelopes, now).await
+    }
+
+    async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
+        self.pass("read_instances").await?;
+        self.inner.read_instances(ids).await
+    }
+
+    async fn find_instances(
+        &self,
+        query: &InstanceQuery,
+        after: Option<InstanceNo>,
+        limit: usize,
+    ) -> Result<Page> {
+        self.pass("find_instances").await?;
+        self.inner.find_instances(query, after, limit).await
+    }
+
+    async fn count_instances(&self, query: &InstanceQuery) -> Result<u64> {
+        self.pass("count_instances").await?;
+        self.inner.count_instances(query).await
+    }
+
+    async fn purge_instances(&self, numbers: &[InstanceNo]) -> Result<Vec<InstanceNo>> {
+        self.pass("purge_instances").await?;
+        self.inner.purge_instances(numbers).await
+    }
+
+    async fn read_history(
+        &self,
+        no: InstanceNo,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Payload)>> {
+        self.pass("read_history").await?;
+        self.inner.read_history(no, after, limit).await
+    }
+
+    async fn read_replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {
+        self.pass("read_replies").await?;
+        self.inner.read_replies(requests).await
+    }
+
+    async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
+        self.pass("clean").await?;
+        self.inner.clean(receipts_before, replies_before).await
+    }
+
+    fn hints(&self) -> broadcast::Receiver<PartitionId> {
+        self.inner.hints()
+    }
+}
