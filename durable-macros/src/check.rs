@@ -237,14 +237,6 @@ const RESERVED_OPERATIONS: [&str; 4] = ["id", "state", "signal", "clone"];
 /// The rules for an operation of an entity.
 pub(crate) fn operation(item: &FunctionItem, diag: &mut Diagnostics) {
     const WHAT: &str = "an entity operation";
-    if let Some(asyncness) = &item.sig.asyncness {
-        diag.error(
-            Code::NotAsync,
-            asyncness,
-            "an entity operation must be a plain `fn`: it is a transaction within one turn; do \
-             other work in an activity",
-        );
-    }
     if RESERVED_OPERATIONS.iter().any(|name| item.sig.ident == name) {
         diag.error(
             Code::Reserved,

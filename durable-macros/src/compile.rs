@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::liveness::Liveness;
 use crate::lower::{Lowered, Source, lower};
 use crate::parse::{FunctionItem, ORCHESTRATION_CONTEXT, Options};
-use crate::{check, conditional, determinism, nesting, parse, rules};
+use crate::{check, conditional, determinism, guards, nesting, parse, rules};
 
 /// Compiles an orchestrator.
 pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -46,6 +46,8 @@ fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenS
     check::body(&item, &mut diag);
     scan(&mut item, "an orchestrator", &mut diag);
     let rules = rules::take(&mut item.body, &item.params, &mut diag);
+    let context = item.context.as_ref().map(|context| &context.pat);
+    guards::end_scopes(&mut item.body, context, &mut diag);
     let compiled = Compiled { rules, ..passes(&item, &mut diag) };
     debug::print(&item, &compiled, &diag);
     let items = if ok && !diag.has_errors() {
@@ -169,10 +171,11 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
     if !nesting::check(&item, &mut diag) {
         return diag.into_tokens();
     }
-    let options = Options::parse(attr, &["name"], &mut diag);
-    let Some(block) = parse::impl_block(item, "#[entity]", &mut diag) else {
+    let options = Options::parse(attr, &["name", "initial"], &mut diag);
+    let Some(mut block) = parse::impl_block(item, "#[entity]", &mut diag) else {
         return diag.into_tokens();
     };
+    let helpers = take_helpers(&mut block);
     check_impl(&block, "#[entity]", &mut diag);
     let name = type_name(&block);
     if name.is_none() {
@@ -182,7 +185,11 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
         .items
         .iter()
         .filter_map(|item| match item {
-            syn::ImplItem::Fn(method) if method.sig.receiver().is_some() => Some(method.clone()),
+            syn::ImplItem::Fn(method)
+                if method.sig.receiver().is_some() && !helpers.contains(&method.sig.ident) =>
+            {
+                Some(method.clone())
+            }
             _ => None,
         })
         .map(|method| {
@@ -268,6 +275,25 @@ fn type_name(block: &syn::ItemImpl) -> Option<Ident> {
         syn::Type::Path(path) => Some(path.path.segments.last()?.ident.clone()),
         _ => None,
     }
+}
+
+/// Takes `#[entity(skip)]` off the methods that are no operations, and gives their names.
+fn take_helpers(block: &mut syn::ItemImpl) -> BTreeSet<Ident> {
+    let mut helpers = BTreeSet::new();
+    for item in &mut block.items {
+        let syn::ImplItem::Fn(method) = item else { continue };
+        let before = method.attrs.len();
+        method.attrs.retain(|attr| !is_skip(attr));
+        if method.attrs.len() < before {
+            helpers.insert(method.sig.ident.clone());
+        }
+    }
+    helpers
+}
+
+fn is_skip(attr: &syn::Attribute) -> bool {
+    attr.path().is_ident("entity")
+        && attr.parse_args::<Ident>().is_ok_and(|option| option == "skip")
 }
 
 fn check_impl(block: &syn::ItemImpl, what: &str, diag: &mut Diagnostics) {

@@ -41,6 +41,8 @@ pub(crate) enum Code {
     Nesting,
     /// D017: a retry rule that could not be found again.
     Rule,
+    /// D018: a critical section that would not last as long as it looks.
+    Guard,
 }
 
 impl Code {
@@ -64,6 +66,7 @@ impl Code {
             Self::Order => "D015",
             Self::Nesting => "D016",
             Self::Rule => "D017",
+            Self::Guard => "D018",
         }
     }
 }

@@ -5,7 +5,7 @@ mod activity;
 mod entity;
 mod fallback;
 mod orchestrator;
-mod step;
+pub(crate) mod step;
 
 pub(crate) use self::activity::{activities, activity};
 pub(crate) use self::entity::entity;

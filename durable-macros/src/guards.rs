@@ -2,7 +2,7 @@
 //! as in ordinary Rust, and not until its last use, as other variables do. A source-to-source pass
 //! before lowering: it writes down where the scope ends.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
@@ -20,7 +20,7 @@ pub(crate) const MARK: &str = "__durable_guard";
 pub(crate) fn end_scopes(body: &mut Block, context: Option<&Pat>, diag: &mut Diagnostics) {
     let Some(Pat::Ident(context)) = context else { return };
     let context = &context.ident;
-    if !mentions_lock(body, context) {
+    if !mentions_lock(quote!(#body)) {
         return;
     }
     let mut pass = Pass { context, diag };
@@ -28,9 +28,13 @@ pub(crate) fn end_scopes(body: &mut Block, context: Option<&Pat>, diag: &mut Dia
     Misplaced { context, diag: pass.diag }.visit_block(body);
 }
 
-fn mentions_lock(body: &Block, context: &Ident) -> bool {
-    let text = quote!(#body).to_string();
-    text.contains(&format!("{context} . lock"))
+/// Whether the tokens have a word `lock` in them: most bodies have not.
+fn mentions_lock(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "lock",
+        TokenTree::Group(group) => mentions_lock(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 struct Pass<'a> {
@@ -95,8 +99,7 @@ impl Pass<'_> {
 
     /// Goes through what stands in the scope of a guard.
     fn follow(&mut self, guard: &Ident, rest: &mut [Stmt]) {
-        let mut follower =
-            Follower { guard, loops: 0, labels: Vec::new(), other_uses: Vec::new() };
+        let mut follower = Follower { guard, loops: 0, labels: Vec::new(), other_uses: Vec::new() };
         for stmt in rest {
             follower.visit_stmt_mut(stmt);
         }
@@ -117,7 +120,7 @@ impl VisitMut for Pass<'_> {
     }
 
     fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
-        if mac.tokens.to_string().contains(&format!("{} . lock", self.context)) {
+        if mentions_lock(mac.tokens.clone()) {
             visit_parts_mut(mac, &mut |_, part| self.visit_expr_mut(part));
             visit_arguments_mut(mac, &mut |argument| self.visit_expr_mut(argument));
         }

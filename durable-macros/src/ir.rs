@@ -62,6 +62,8 @@ pub(crate) struct Var {
     pub(crate) derived: Option<DeriveId>,
     /// Visibly a borrow that cannot be taken again, so that it cannot cross an await.
     pub(crate) borrows: bool,
+    /// It is needed until its scope ends: it holds a critical section.
+    pub(crate) guard: bool,
     /// Made by the compiler, for a value that is needed later in the same expression.
     pub(crate) temporary: bool,
 }

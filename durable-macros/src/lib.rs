@@ -7,6 +7,7 @@ mod conditional;
 mod determinism;
 mod diag;
 mod emit;
+mod guards;
 mod ir;
 mod layout;
 mod liveness;

@@ -95,6 +95,9 @@ impl Liveness {
         if let BlockKind::Resume { result, .. } = block.kind {
             live.remove(&result);
         }
+        // A guard is needed to the end of its scope, whatever is mentioned there.
+        let open = block.scopes.iter().flat_map(|scope| &scope.vars);
+        live.extend(open.copied().filter(|var| body.var(*var).guard));
         live
     }
 

@@ -309,6 +309,7 @@ impl<'d> Lowering<'d> {
             literal: None,
             derived: None,
             borrows: false,
+            guard: false,
             temporary,
         };
         self.body.vars.push(var);

@@ -12,6 +12,8 @@ use crate::diag::{Code, Diagnostics};
 pub(crate) struct Options {
     pub(crate) name: Option<syn::LitStr>,
     pub(crate) version: Option<syn::LitStr>,
+    /// The state from which an entity begins.
+    pub(crate) initial: Option<syn::Expr>,
 }
 
 impl Options {
@@ -24,6 +26,12 @@ impl Options {
             };
             if !allowed.contains(&name.as_str()) {
                 return Err(meta.error(unknown_option(allowed)));
+            }
+            if name == "initial" {
+                if options.initial.replace(meta.value()?.parse()?).is_some() {
+                    return Err(meta.error("[D004] `initial` is given twice: keep one"));
+                }
+                return Ok(());
             }
             let value: syn::LitStr = meta.value()?.parse()?;
             if value.value().is_empty() || value.value().len() > MAX_NAME_BYTES {
@@ -55,7 +63,9 @@ fn unknown_option(allowed: &[&str]) -> String {
     if allowed.is_empty() {
         return "[D004] this attribute takes no options: remove them".to_owned();
     }
-    let allowed: Vec<String> = allowed.iter().map(|name| format!("`{name} = \"..\"`")).collect();
+    let value = |name: &&str| if *name == "initial" { "value" } else { "\"..\"" };
+    let allowed: Vec<String> =
+        allowed.iter().map(|name| format!("`{name} = {}`", value(name))).collect();
     format!("[D004] unknown option: this attribute takes {}", allowed.join(" and "))
 }
 

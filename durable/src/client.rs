@@ -1,6 +1,7 @@
 //! The client: starts orchestrations, talks to entities, asks about instances. It reaches them
 //! only through the store, and knows nothing of how they run.
 
+mod entities;
 mod entity;
 mod error;
 mod handle;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use durable_store::{InstanceRecord, StoreError};
 
+pub use self::entities::{Cleaned, EntityList, EntityQuery, EntityStatus};
 pub use self::entity::{FromClient, StateRead, read_entity_state};
 pub use self::error::ClientError;
 pub use self::handle::Handle;

@@ -16,6 +16,7 @@ use crate::entity::{Entity, EntityRef, InEntity, InOrchestrator};
 use crate::error::TaskFailure;
 use crate::history::Event as HistoryEvent;
 use crate::json::Json;
+use crate::lock::{LockRequest, LockSet};
 use crate::program::Orchestration;
 use crate::start::InvalidStart;
 use crate::task::{
@@ -76,6 +77,51 @@ impl OrchestrationContext {
     /// A proxy of the entity of type `E` with this key.
     pub fn entity<E: Entity>(&self, key: impl Into<String>) -> E::Proxy<InOrchestrator> {
         E::proxy(EntityRef::new(EntityAddress::of::<E>(key.into()), InOrchestrator))
+    }
+
+    /// Begins a critical section over these entities: await it, and keep the guard. Until the guard
+    /// goes out of scope, or is dropped, operations that others send to the entities wait.
+    ///
+    /// The entities are locked one after the other, in one order for all, and an orchestration is in
+    /// one section at a time, so that no set of orchestrations can wait for each other. Within the
+    /// section, call only its own entities, each one call at a time, and no sub-orchestration; whatever
+    /// breaks these rules is an error that names the rule. A section is no transaction: what was
+    /// done in it stays if a later step fails. Locks do not time out.
+    ///
+    /// ```
+    /// # use durable::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// struct Account { cents: i64 }
+    ///
+    /// #[entity]
+    /// impl Account {
+    ///     fn balance(&self) -> i64 { self.cents }
+    ///     fn change(&mut self, cents: i64) { self.cents += cents }
+    /// }
+    ///
+    /// #[orchestrator]
+    /// async fn transfer(
+    ///     ctx: &OrchestrationContext, from: String, to: String, cents: i64,
+    /// ) -> Result<bool, TaskError> {
+    ///     let (from, to) = (ctx.entity::<Account>(from), ctx.entity::<Account>(to));
+    ///     let guard = ctx.lock((from.id(), to.id())).await;
+    ///     let enough = from.balance().await? >= cents;
+    ///     if enough {
+    ///         from.change(-cents).await?;
+    ///         to.change(cents).await?;
+    ///     }
+    ///     drop(guard); // or at the end of its scope
+    ///     Ok(enough)
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// When it is awaited, if it names no entity, more than
+    /// [`MAX_LOCKED_ENTITIES`](crate::MAX_LOCKED_ENTITIES), or one with a key that cannot be used, and
+    /// within another critical section. This fails the orchestration.
+    pub fn lock(&self, entities: impl LockSet) -> LockRequest {
+        LockRequest::new(entities)
     }
 
     /// Begins a call, a timer or an event wait now, to be awaited later.
@@ -234,13 +280,11 @@ impl Random for f64 {
 #[derive(Debug)]
 pub struct EntityContext {
     address: EntityAddress,
-    /// Bound to the thread of the turn.
-    _turn: PhantomData<*const ()>,
 }
 
 impl EntityContext {
     pub(crate) fn new(address: EntityAddress) -> Self {
-        Self { address, _turn: PhantomData }
+        Self { address }
     }
 
     /// The key of this entity.
@@ -251,6 +295,12 @@ impl EntityContext {
     /// The time of this turn. It never goes back.
     pub fn now(&self) -> Timestamp {
         scope::with(|core| core.now)
+    }
+
+    /// Deletes this entity when the operation has succeeded: it does not exist then, and the next
+    /// operation begins from the initial state.
+    pub fn delete(&self) {
+        scope::with(|core| core.deletes_self = true);
     }
 
     /// A proxy of another entity, to signal it.

@@ -100,14 +100,10 @@ impl<T: DeserializeOwned + 'static> EventPayload for T {}
 /// What may be the state of an entity.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of an entity",
-    label = "the state begins as the default, and is saved after each operation",
-    note = "derive `Default`, `serde::Serialize` and `serde::Deserialize` for it; it must own its \
-            data"
+    label = "the state is saved after each operation",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it must own its data"
 )]
 pub trait EntityData: Sized + 'static {
-    /// The state before the first operation.
-    #[doc(hidden)]
-    fn initial() -> Self;
     /// Encodes it.
     #[doc(hidden)]
     fn encode(&self) -> Result<Json, EncodeError>;
@@ -117,16 +113,37 @@ pub trait EntityData: Sized + 'static {
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Default + Serialize + DeserializeOwned + 'static> EntityData for T {
-    fn initial() -> Self {
-        Self::default()
-    }
+impl<T: Serialize + DeserializeOwned + 'static> EntityData for T {
     fn encode(&self) -> Result<Json, EncodeError> {
         Json::encode(self)
     }
     fn decode(json: &Json) -> Result<Self, DecodeError> {
         json.decode()
     }
+}
+
+/// A state from which an entity can begin without being told.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an entity needs a state to begin from, and `{Self}` has no default",
+    label = "the first operation on an entity finds this state",
+    note = "derive `Default` for it, or say the state: `#[entity(initial = ..)]`"
+)]
+pub trait InitialState {
+    fn initial_state() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> InitialState for T {
+    fn initial_state() -> Self {
+        Self::default()
+    }
+}
+
+/// The state from which an entity begins that does not say another.
+#[doc(hidden)]
+pub fn initial_state<T: InitialState>() -> T {
+    T::initial_state()
 }
 
 /// An operation of an entity: what it takes and gives.

@@ -1,9 +1,12 @@
 //! Entities: their operations, and the typed proxies through which they are called.
 
 use std::fmt;
+use std::future::{Future, IntoFuture, Ready};
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::time::Duration;
 
+use durable_store::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -17,6 +20,9 @@ use crate::turn::{EntityAddress, scope};
 /// The built-in operation that gives the entity's state to an orchestrator.
 pub(crate) const READ_STATE: &str = "$state";
 
+/// The built-in operation that deletes an entity.
+pub(crate) const DELETE: &str = "$delete";
+
 /// A type with an impl block annotated with `#[entity]`.
 pub trait Entity: EntityData + Send {
     /// The registered name.
@@ -28,7 +34,30 @@ pub trait Entity: EntityData + Send {
     #[doc(hidden)]
     fn proxy<Side>(target: EntityRef<Side>) -> Self::Proxy<Side>;
 
-    /// Runs an operation; `None` if there is none of that name.
+    /// The state before the first operation.
+    #[doc(hidden)]
+    fn initial() -> Self;
+
+    /// Whether the operation of this name is `async`.
+    #[doc(hidden)]
+    fn is_async(operation: &str) -> bool {
+        let _ = operation;
+        false
+    }
+
+    /// Runs an `async` operation; `None` if there is none of that name.
+    #[doc(hidden)]
+    fn run_async(
+        self,
+        context: EntityContext,
+        operation: String,
+        args: Json,
+    ) -> AsyncOperation<Self> {
+        let _ = (context, operation, args);
+        Box::pin(async move { (self, None) })
+    }
+
+    /// Runs an operation that is not `async`; `None` if there is none of that name.
     #[doc(hidden)]
     fn apply(
         &mut self,
@@ -37,6 +66,11 @@ pub trait Entity: EntityData + Send {
         args: &Json,
     ) -> Option<Result<Json, TaskFailure>>;
 }
+
+/// An `async` operation under way: gives the state back with the result.
+#[doc(hidden)]
+pub type AsyncOperation<E> =
+    Pin<Box<dyn Future<Output = (E, Option<Result<Json, TaskFailure>>)> + Send>>;
 
 impl EntityAddress {
     /// The address of the entity of type `E` with this key.
@@ -135,6 +169,28 @@ impl<T: DeserializeOwned> Durable for EntityCall<InOrchestrator, T> {
     }
 }
 
+/// Stands where an entity would wait for another one.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "an entity cannot call another entity and wait for its result",
+    label = "only `.signal()` can be sent from here",
+    note = "entities never wait for each other, so that they cannot block each other: send a signal, \
+            or let an orchestration make the calls, which `ctx.start(..)` starts"
+)]
+pub trait MayCall {}
+
+impl<T> IntoFuture for EntityCall<InEntity, T>
+where
+    Self: MayCall,
+{
+    type Output = T;
+    type IntoFuture = Ready<T>;
+
+    fn into_future(self) -> Ready<T> {
+        unreachable!("nothing may call from an entity")
+    }
+}
+
 impl<T: DeserializeOwned> Spawn for EntityCall<InOrchestrator, T> {
     type Value = T;
 }
@@ -150,10 +206,13 @@ fn checked_key(address: &EntityAddress) -> Result<(), TaskFailure> {
 ///
 /// # Panics
 /// If the arguments could not be encoded, which fails the caller.
-fn signal<Side, T>(call: EntityCall<Side, T>) {
+fn signal<Side, T>(call: EntityCall<Side, T>, due: Option<Timestamp>) {
     let EntityCall { target, operation, args, .. } = call;
     match args.and_then(|args| checked_key(target.address()).map(|()| args)) {
-        Ok(args) => scope::with(|core| core.signal(target.address(), operation, args)),
+        Ok(args) => scope::with(|core| match core.refuse_signal(target.address()) {
+            Some(rule) => panic!("{rule}"),
+            None => core.signal(target.address(), operation, args, due),
+        }),
         Err(failure) => panic!("`{operation}` cannot be signalled: {}", failure.failure),
     }
 }
@@ -161,15 +220,33 @@ fn signal<Side, T>(call: EntityCall<Side, T>) {
 impl<T> EntityCall<InOrchestrator, T> {
     /// Sends the operation one-way. It acts at once and is not awaited.
     pub fn signal(self) {
-        signal(self);
+        signal(self, None);
+    }
+
+    /// The same, to be delivered at this time; one that is over is at once. Signals with a time have
+    /// no order among each other and to those without.
+    pub fn signal_at(self, time: Timestamp) {
+        signal(self, Some(time));
     }
 }
 
 impl<T> EntityCall<InEntity, T> {
     /// Sends the operation one-way. It acts at once and is not awaited.
     pub fn signal(self) {
-        signal(self);
+        signal(self, None);
     }
+
+    /// The same, to be delivered at this time; one that is over is at once. Signals with a time have
+    /// no order among each other and to those without.
+    pub fn signal_at(self, time: Timestamp) {
+        signal(self, Some(time));
+    }
+}
+
+/// Deletes an entity.
+#[doc(hidden)]
+pub fn delete_entity<Side>(target: EntityRef<Side>) -> EntityCall<Side, ()> {
+    EntityCall { target, operation: DELETE, args: encode_input(&()), result: PhantomData }
 }
 
 /// Reads the state of an entity, in an orchestrator: `None` if it does not exist.

@@ -109,6 +109,18 @@ pub enum Event {
     OperationCompleted { task: TaskId, output: Json },
     /// A called entity operation failed.
     OperationFailed { task: TaskId, failure: Failure },
+    /// Locks on entities were asked for.
+    LockRequested { task: TaskId, entities: Vec<String> },
+    /// All locks were there.
+    LockGranted { task: TaskId },
+    /// The program took the locks, and its critical section began.
+    SectionEntered { task: TaskId },
+    /// The critical section ended, or its locks are not waited for any more.
+    SectionLeft { task: TaskId },
+    /// An orchestration has locked this entity.
+    Locked { owner: String },
+    /// It released the lock.
+    Unlocked { owner: String },
     /// The custom status was set.
     CustomStatus { value: Json },
     /// A message could not be used.
@@ -146,6 +158,7 @@ impl Event {
     pub(crate) fn ended(task: TaskId, kind: &TaskKind, outcome: &Outcome) -> Self {
         match (kind, outcome) {
             (TaskKind::Timer { .. }, _) => Self::TimerFired { task },
+            (TaskKind::Lock { .. }, _) => Self::LockGranted { task },
             (TaskKind::Child { .. }, Ok(output)) => {
                 Self::ChildCompleted { task, output: output.clone() }
             }

@@ -60,6 +60,7 @@ mod graph;
 mod history;
 mod iterate;
 mod json;
+mod lock;
 mod message;
 mod placement;
 mod program;
@@ -75,9 +76,9 @@ mod waiters;
 mod worker;
 
 pub use client::{
-    Client, ClientError, DEFAULT_PURGE_INSTANCES, FromClient, Handle, InstanceList, InstanceStatus,
-    InstanceStream, MAX_EVENT_NAME_BYTES, MAX_REASON_BYTES, Purge, Purged, Restart, StartByName,
-    StateRead, Terminate, Wait,
+    Cleaned, Client, ClientError, DEFAULT_PURGE_INSTANCES, EntityList, EntityQuery, EntityStatus,
+    FromClient, Handle, InstanceList, InstanceStatus, InstanceStream, MAX_EVENT_NAME_BYTES,
+    MAX_REASON_BYTES, Purge, Purged, Restart, StartByName, StateRead, Terminate, Wait,
 };
 pub use clock::{Clock, Sleep, SystemClock, VirtualClock};
 pub use connect::{ConnectError, connect};
@@ -95,6 +96,7 @@ pub use graph::{StateGraph, StateNode};
 pub use history::{Event as HistoryEvent, HistoryTurn};
 pub use iterate::{Finite, ReborrowIter, SuspendingIter};
 pub use json::Json;
+pub use lock::{LockGuard, LockRequest, LockSet, LockTimeout, MAX_LOCKED_ENTITIES};
 pub use program::{Activities, Activity, CallFn, Function, FunctionKind, Orchestration};
 pub use retry::{
     DEFAULT_BACKOFF_COEFFICIENT, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_INTERVAL, DelayRule, ErrorRule,
@@ -184,12 +186,15 @@ pub mod __private {
         pub use crate::drive::{Drive, DriveError, Open};
     }
     pub use crate::client::StateRead;
-    pub use crate::data::Operation;
-    pub use crate::entity::{EntityCall, EntityRef, InOrchestrator, read_state};
+    pub use crate::data::{Operation, initial_state};
+    pub use crate::entity::{
+        AsyncOperation, EntityCall, EntityRef, InEntity, InOrchestrator, delete_entity, read_state,
+    };
     pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;
     pub use crate::iterate::{item_again, item_at, item_gone, iterate};
     pub use crate::json::Json;
+    pub use crate::lock::end_section;
     pub use crate::program::{
         Activity, ActivityFuture, Cursor, FromResidual, Function, FunctionKind, Link, Machine,
         NotResult, OptionType, Orchestration, Program, Progress, ResultType, ReturnProbe,

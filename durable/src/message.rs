@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Outcome;
 use crate::json::Json;
+use crate::turn::EntityAddress;
 
 /// The number of a task within its orchestration, in the order in which tasks were begun.
 #[derive(
@@ -26,6 +27,17 @@ impl TimerKey {
     pub(crate) fn of(task: TaskId) -> Self {
         Self { task, round: 0 }
     }
+}
+
+/// Names a lock on entities: who asked for it, and with which task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LockId {
+    /// The id of the orchestration.
+    pub(crate) owner: String,
+    /// Its number.
+    pub(crate) number: i64,
+    /// The task that asked.
+    pub(crate) lock: TaskId,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
@@ -87,7 +99,31 @@ pub(crate) enum Body {
         /// Who wants the result; nobody does for a signal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply: Option<ReplyTo>,
+        /// The critical section in which it was called, if it was in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within: Option<LockId>,
     },
+    /// Lock the entity for an orchestration, and then the next ones.
+    Lock {
+        /// The lock.
+        lock: LockId,
+        /// All entities to be locked, in the order in which they are.
+        entities: Vec<EntityAddress>,
+        /// The place of the receiver among them.
+        position: usize,
+        /// Who is told when all are locked.
+        reply: ReplyTo,
+    },
+    /// Release the lock, or forget that it was asked for.
+    Unlock {
+        /// The lock.
+        lock: LockId,
+        /// The entities to which the request may have gone on from here.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        onward: Vec<EntityAddress>,
+    },
+    /// Go on with what is queued in the entity.
+    Proceed,
     /// End the orchestration from outside.
     Terminate {
         /// Why.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::context::{ActivityContext, EntityContext};
@@ -34,7 +36,21 @@ pub(crate) trait ActivityRunner: Send + Sync {
 pub(crate) trait EntityRunner: Send + Sync {
     fn create(&self) -> Box<dyn EntityState>;
     fn load(&self, state: &Json) -> Result<Box<dyn EntityState>, crate::codec::DecodeError>;
+    /// Whether the operation runs outside of the turn.
+    fn is_async(&self, operation: &str) -> bool;
+    /// Runs an operation outside of the turn, on a state of its own.
+    fn run_async(
+        &self,
+        state: Option<&Json>,
+        context: EntityContext,
+        operation: &str,
+        args: &Json,
+    ) -> Result<OperationFuture, TaskFailure>;
 }
+
+/// An operation outside of a turn. Gives its result, and the state after it.
+pub(crate) type OperationFuture =
+    Pin<Box<dyn Future<Output = Result<(Json, Json), TaskFailure>> + Send>>;
 
 /// The decoded state of an entity.
 pub(crate) trait EntityState: Send {
@@ -209,6 +225,33 @@ impl<E: Entity> EntityRunner for Typed<E> {
 
     fn load(&self, state: &Json) -> Result<Box<dyn EntityState>, crate::codec::DecodeError> {
         Ok(Box::new(State(E::decode(state)?)))
+    }
+
+    fn is_async(&self, operation: &str) -> bool {
+        E::is_async(operation)
+    }
+
+    fn run_async(
+        &self,
+        state: Option<&Json>,
+        context: EntityContext,
+        operation: &str,
+        args: &Json,
+    ) -> Result<OperationFuture, TaskFailure> {
+        let payload = |error| TaskFailure::new(TaskErrorKind::Payload, error);
+        let state = match state {
+            Some(state) => E::decode(state).map_err(|e| payload(Failure::of(e)))?,
+            None => E::initial(),
+        };
+        let running = state.run_async(context, operation.to_owned(), args.clone());
+        Ok(Box::pin(async move {
+            let (state, result) = running.await;
+            // Whether the operation is there was asked before.
+            let result = result.unwrap_or_else(|| Ok(Json::null()))?;
+            let saved = state.encode().map_err(|e| payload(Failure::of(e)))?;
+            crate::task::check_size(&saved)?;
+            Ok((result, saved))
+        }))
     }
 }
 

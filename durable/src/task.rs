@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::join::{Join, JoinAll, TryJoin, TryJoinAll, join_all, try_join_all};
 pub use self::race::{Either, EventTimeout, Select, SelectAll, Timeout, select, select_all};
+pub(crate) use self::race::{begin_race, winner};
 pub use self::renew::ContinueAsNew;
 pub use self::wait::{Event, EventName, EventWait, Timer};
 use crate::codec::DecodeError;

@@ -10,6 +10,7 @@ mod managing;
 mod orchestration;
 mod retrying;
 pub(crate) mod scope;
+mod sections;
 mod shelf;
 mod watch;
 
@@ -19,15 +20,16 @@ use durable_store::{
     InstanceChange, InstanceKind, InstanceNo, InstanceRecord, Status, StoredInstance, Timestamp,
 };
 
-pub(crate) use self::actions::{ActivityStart, Answer, Outgoing};
+pub(crate) use self::actions::{ActivityStart, Answer, OperationEffects, OperationStart, Outgoing};
 pub use self::core::EntityAddress;
 pub use self::core::MAX_ACTIONS_PER_TURN;
 pub(crate) use self::core::{Core, Identity, NextRun, TaskKind, task_name};
 use self::entity::EntityInstance;
 pub(crate) use self::entity::SavedEntity;
 use self::orchestration::OrchestrationInstance;
-use crate::error::Outcome;
+use crate::error::{Outcome, TaskFailure};
 use crate::history::HistoryTurn;
+use crate::json::Json;
 use crate::message::{Body, TaskId, TimerKey};
 use crate::program::Incompatible;
 use crate::registry::Registry;
@@ -48,6 +50,8 @@ pub(crate) enum Inbound {
     Message(Body),
     /// An activity attempt on this worker has ended.
     ActivityEnded { number: InstanceNo, task: TaskId, attempt: u32, outcome: Outcome },
+    /// An operation of an entity that ran on this worker outside of a turn has ended.
+    OperationEnded { attempt: u32, result: Result<(Json, OperationEffects), TaskFailure> },
     /// The partition has a new owner: activities that were under way are started again.
     Recover,
 }

@@ -10,6 +10,7 @@ mod fetch;
 mod inbox;
 mod leases;
 mod lifecycle;
+mod operations;
 mod options;
 mod partition;
 mod retention;

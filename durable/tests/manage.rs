@@ -16,6 +16,8 @@ mod errors;
 mod history;
 #[path = "manage/listing.rs"]
 mod listing;
+#[path = "manage/locking.rs"]
+mod locking;
 #[path = "manage/mismatches.rs"]
 mod mismatches;
 #[path = "manage/purging.rs"]

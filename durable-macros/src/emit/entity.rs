@@ -19,7 +19,24 @@ pub(crate) fn entity(
     let cfgs: Vec<_> = block.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
     let registered = options.name.as_ref().map_or_else(|| name.to_string(), syn::LitStr::value);
     let proxy = format_ident!("{name}Proxy");
-    let arms = operations.iter().map(dispatch);
+    let (asynchronous, plain): (Vec<_>, Vec<_>) =
+        operations.iter().partition(|item| item.sig.asyncness.is_some());
+    let arms = plain.iter().map(|item| dispatch(item));
+    let run_async = run_async(&asynchronous);
+    let delete = (!operations.iter().any(|item| operation_name(item) == "delete")).then(|| {
+        quote! {
+            /// Deletes the entity: it does not exist then, and the next operation begins from the
+            /// initial state.
+            #[allow(dead_code)]
+            pub fn delete(&self) -> ::durable::__private::EntityCall<Side, ()> {
+                ::durable::__private::delete_entity(::core::clone::Clone::clone(&self.target))
+            }
+        }
+    });
+    let initial = match &options.initial {
+        Some(value) => quote!(#value),
+        None => quote_spanned!(ty.span()=> ::durable::__private::initial_state()),
+    };
     let assertions = operations.iter().map(|item| assert_not_result(&item.ret, &item.cfgs()));
     let methods = operations.iter().map(proxy_method);
     let markers = operations.iter().map(operation_marker);
@@ -43,6 +60,8 @@ pub(crate) fn entity(
 
             impl<Side: ::core::clone::Clone> #proxy<Side> {
                 #(#methods)*
+
+                #delete
 
                 /// The address of the entity.
                 #[allow(dead_code)]
@@ -105,6 +124,12 @@ pub(crate) fn entity(
                     #proxy { target }
                 }
 
+                fn initial() -> Self {
+                    #initial
+                }
+
+                #run_async
+
                 #[allow(unused_variables, clippy::let_unit_value)]
                 fn apply(
                     &mut self,
@@ -126,6 +151,46 @@ pub(crate) fn entity(
             }
         };
     }
+}
+
+/// How operations that are `async` run: outside of a turn, with the state as their own.
+fn run_async(operations: &[&FunctionItem]) -> Option<TokenStream> {
+    if operations.is_empty() {
+        return None;
+    }
+    let (state, context, operation, args) =
+        (own("__state"), own("__context"), own("__operation"), own("__args"));
+    let names = operations.iter().map(|item| {
+        let (cfgs, name) = (item.cfgs(), operation_name(item));
+        quote!(#(#cfgs)* #name => true,)
+    });
+    let arms = operations.iter().map(|item| dispatch(item));
+    Some(quote! {
+        fn is_async(#operation: &str) -> bool {
+            match #operation {
+                #(#names)*
+                _ => false,
+            }
+        }
+
+        #[allow(unused_variables, clippy::let_unit_value)]
+        fn run_async(
+            mut self,
+            #context: ::durable::EntityContext,
+            #operation: ::std::string::String,
+            #args: ::durable::__private::Json,
+        ) -> ::durable::__private::AsyncOperation<Self> {
+            ::std::boxed::Box::pin(async move {
+                let #state = &mut self;
+                let (#context, #args) = (&#context, &#args);
+                let result = match &*#operation {
+                    #(#arms)*
+                    _ => ::core::option::Option::None,
+                };
+                (self, result)
+            })
+        }
+    })
 }
 
 fn operation_name(operation: &FunctionItem) -> String {
@@ -169,6 +234,7 @@ fn dispatch(item: &FunctionItem) -> TokenStream {
     let arguments: Vec<Ident> =
         (0..item.params.len()).map(|n| own(&format!("__argument{n}"))).collect();
     let passed_context = item.context.is_some().then(|| quote!(#context,));
+    let awaited = item.sig.asyncness.is_some().then(|| quote!(.await));
     let finish =
         encode_outcome(&item.ret, &output, &quote!(::durable::__private::encode_return::<#marker>));
     quote! {
@@ -176,7 +242,7 @@ fn dispatch(item: &FunctionItem) -> TokenStream {
         #name => ::core::option::Option::Some(
             match ::durable::__private::decode_args::<#marker>(#args) {
                 ::core::result::Result::Ok((#(#arguments,)*)) => {
-                    let #output = #state.#ident(#passed_context #(#arguments),*);
+                    let #output = #state.#ident(#passed_context #(#arguments),*) #awaited;
                     #finish
                 }
                 ::core::result::Result::Err(failure) => ::core::result::Result::Err(failure),

@@ -4,10 +4,11 @@ use quote::quote_spanned;
 use syn::spanned::Spanned;
 
 use super::branches::parts;
+use super::scope::bindings;
 use super::suspend::stmt_suspends;
 use super::{Dest, End, JumpTarget, Lowering, suspends};
 use crate::diag::Code;
-use crate::ir::{Arm, BlockKind, Exit, Let, Node, VarId};
+use crate::ir::{Arm, BlockKind, Exit, Let, Node, Var, VarId};
 
 impl Lowering<'_> {
     // --- let --------------------------------------------------------------------------------------
@@ -15,6 +16,18 @@ impl Lowering<'_> {
     pub(super) fn local(&mut self, local: &syn::Local) {
         let mut attrs = local.attrs.clone();
         self.take_pin(Some(&mut attrs));
+        let is_guard = attrs.iter().any(|attr| attr.path().is_ident(crate::guards::MARK));
+        attrs.retain(|attr| !attr.path().is_ident(crate::guards::MARK));
+        let first = self.body.vars.len();
+        self.binding(local, attrs);
+        if is_guard {
+            let named = bindings(&local.pat);
+            let is_named = |var: &Var| named.iter().any(|binding| binding.ident == var.ident);
+            self.body.vars[first..].iter_mut().filter(|v| is_named(v)).for_each(|v| v.guard = true);
+        }
+    }
+
+    fn binding(&mut self, local: &syn::Local, attrs: Vec<syn::Attribute>) {
         let (pat, ty) = match &local.pat {
             syn::Pat::Type(typed) => ((*typed.pat).clone(), Some((*typed.ty).clone())),
             pat => (pat.clone(), None),

@@ -5,7 +5,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use durable_store::{Condition, Envelope, Message};
+use durable_store::{Condition, Envelope, Message, Timestamp};
 use serde::de::DeserializeOwned;
 
 use super::id::check_entity_key;
@@ -51,6 +51,7 @@ impl Sending {
             name: operation.to_owned(),
             args,
             reply: None,
+            within: None,
         };
         let client = target.side().0.clone();
         if let Some(registry) = &client.registry
@@ -61,14 +62,19 @@ impl Sending {
         Ok(Self { client, body, target: address.instance_id(), name })
     }
 
-    /// Stores the operation as a message with this id.
-    async fn send(self, id: String, body: Body) -> Result<(), ClientError> {
+    /// Stores the operation as a message with this id, to be delivered at a time.
+    async fn send(
+        self,
+        id: String,
+        body: Body,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), ClientError> {
         let connection = &self.client.connection;
         let message = Message {
             id,
             partition: connection.partition_of(&self.target).await?,
             target: self.target,
-            due_at: None,
+            due_at,
             body: body.to_payload(),
         };
         connection.send(Envelope { message, condition: Condition::None }).await?;
@@ -79,9 +85,10 @@ impl Sending {
         self.client.connection.clock.new_id().simple().to_string()
     }
 
-    async fn signal(self) -> Result<(), ClientError> {
+    async fn signal(self, time: Option<Timestamp>) -> Result<(), ClientError> {
         let (id, body) = (self.new_request(), self.body.clone());
-        self.send(id, body).await
+        let now = self.client.connection.clock.now();
+        self.send(id, body, time.filter(|time| *time > now)).await
     }
 
     async fn call(self) -> Result<Json, ClientError> {
@@ -94,7 +101,7 @@ impl Sending {
         }
         let partition = connection.partition_of(&self.target).await?;
         let answer = connection.expect_answer(&request, partition);
-        self.send(request, body).await?;
+        self.send(request, body, None).await?;
         let outcome: Outcome =
             answer.await.map_err(|_| ClientError::AnswerLost { of: name.clone() })?;
         outcome.map_err(|failure: TaskFailure| TaskError::of_task(failure, &name).into())
@@ -105,7 +112,14 @@ impl<T> EntityCall<FromClient, T> {
     /// Sends the operation one-way: it is durable when this returns, and its result is dropped.
     pub async fn signal(self) -> Result<(), ClientError> {
         let sending = Sending::new(self);
-        sending?.signal().await
+        sending?.signal(None).await
+    }
+
+    /// The same, to be delivered at this time; one that is over is at once. Signals with a time have
+    /// no order among each other and to those without.
+    pub async fn signal_at(self, time: Timestamp) -> Result<(), ClientError> {
+        let sending = Sending::new(self);
+        sending?.signal(Some(time)).await
     }
 }
 

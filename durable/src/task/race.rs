@@ -31,14 +31,14 @@ pub struct EventTimeout<T> {
 }
 
 /// Begins `inner` and the timer that races it.
-fn begin_race<D: Durable>(inner: D, limit: Duration) -> Waiting {
+pub(crate) fn begin_race<D: Durable>(inner: D, limit: Duration) -> Waiting {
     let inner = inner.begin();
     let timer = scope::with(|core| core.begin_timer(core.now + limit));
     Waiting::Any { any: vec![inner, Waiting::Task(timer)] }
 }
 
 /// The operation of a race if it has won; what has lost is cancelled.
-fn winner(waiting: &Waiting) -> Option<&Waiting> {
+pub(crate) fn winner(waiting: &Waiting) -> Option<&Waiting> {
     let [inner, timer] = waiting.parts() else { return None };
     scope::with(|core| {
         let has_won = inner.is_ready(core);

@@ -1,7 +1,10 @@
 //! What a turn wants done, as data: nothing of it happens before the commit is durable.
 
+use std::sync::Arc;
+
 use durable_store::{Tags, Timestamp};
 
+use super::core::{EntityAddress, Identity};
 use crate::error::Outcome;
 use crate::history::Event;
 use crate::json::Json;
@@ -18,6 +21,28 @@ pub(crate) struct ActivityStart {
     pub(crate) name: String,
     /// The arguments, as an array.
     pub(crate) input: Json,
+    /// The entity, if this is an operation of one and no activity.
+    pub(crate) entity: Option<Box<OperationStart>>,
+}
+
+/// What an operation of an entity needs that runs outside of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OperationStart {
+    pub(crate) address: EntityAddress,
+    /// The state before it; `None` if the entity does not exist.
+    pub(crate) state: Option<Json>,
+    pub(crate) identity: Identity,
+    pub(crate) now: Timestamp,
+    pub(crate) default_version: Arc<str>,
+}
+
+/// What such an operation wants done, beside its result.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OperationEffects {
+    /// The state after it; `None` if it deleted the entity.
+    pub(crate) state: Option<Json>,
+    pub(crate) send: Vec<Outgoing>,
+    pub(crate) history: Vec<Event>,
 }
 
 /// A message to another instance.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::actions::{Actions, Answer, NewChild, Outgoing};
 use super::retrying::{ChildCall, Retry};
+use super::sections::Section;
 use super::shelf::Shelf;
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
@@ -21,7 +22,7 @@ use crate::start::{IdReuse, StartOptions};
 pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
 
 /// Who an instance is. Does not change during its life.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) no: InstanceNo,
     pub(crate) id: String,
@@ -99,6 +100,10 @@ pub(crate) enum TaskKind {
     Child {
         id: String,
     },
+    /// Locks on entities, in the order in which they are taken.
+    Lock {
+        entities: Vec<EntityAddress>,
+    },
     Operation {
         entity: String,
         name: String,
@@ -142,6 +147,12 @@ pub(crate) struct Core {
     /// Activities without an outcome.
     pub(crate) running_activities: usize,
     pub(crate) actions: Actions,
+    /// The critical section that the program is in.
+    pub(crate) section: Option<Section>,
+    /// Whether a section began, ended or was asked for since this was reset.
+    pub(crate) touched_section: bool,
+    /// The operation under way wants its entity deleted.
+    pub(crate) deletes_self: bool,
     /// What the program wants to begin anew with.
     pub(crate) next_run: Option<NextRun>,
     /// The version of what is started here without one: that of the worker, empty for none.
@@ -172,6 +183,9 @@ impl Core {
             events: Shelf::default(),
             running_activities: 0,
             actions: Actions::default(),
+            section: None,
+            touched_section: false,
+            deletes_self: false,
             next_run: None,
             default_version: Arc::default(),
         }
@@ -226,6 +240,9 @@ impl Core {
         input: Json,
         retry: Option<RetryPolicy>,
     ) -> TaskId {
+        if let Some(failure) = self.refuse_child() {
+            return self.begin_failed(name, failure);
+        }
         let task = TaskId(self.next_task);
         let given = options.instance_id.take();
         let derived = given.is_none();
@@ -310,6 +327,9 @@ impl Core {
 
     /// Calls an operation of an entity.
     pub(crate) fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
+        if let Err(failure) = self.check_call(to) {
+            return self.begin_failed(name, failure);
+        }
         let entity = to.instance_id();
         let task = self.add_task(
             TaskKind::Operation {
@@ -322,34 +342,47 @@ impl Core {
             None,
         );
         self.actions.history.push(Event::OperationCalled { task, entity, name: name.to_owned() });
-        let reply = self.reply_to(task);
-        self.send_operation(to, name, args, Some(reply));
+        self.send_call(task, to, name, args);
         task
     }
 
-    /// Sends an operation whose result nobody wants.
-    pub(crate) fn signal(&mut self, to: &EntityAddress, name: &str, args: Json) {
-        self.actions
-            .history
-            .push(Event::OperationSignalled { entity: to.instance_id(), name: name.to_owned() });
-        self.send_operation(to, name, args, None);
-    }
-
-    pub(super) fn send_operation(
-        &mut self,
-        to: &EntityAddress,
-        name: &str,
-        args: Json,
-        reply: Option<ReplyTo>,
-    ) {
+    /// Sends a call for which a task waits.
+    pub(super) fn send_call(&mut self, task: TaskId, to: &EntityAddress, name: &str, args: Json) {
+        let within = self.section_id(to);
+        let reply = Some(self.reply_to(task));
         let body = Body::Operation {
             entity: to.name.clone(),
             key: to.key.clone(),
             name: name.to_owned(),
             args,
             reply,
+            within,
         };
         self.send(to.instance_id(), body);
+    }
+
+    /// Sends an operation whose result nobody wants.
+    /// With a time, it is delivered then.
+    pub(crate) fn signal(
+        &mut self,
+        to: &EntityAddress,
+        name: &str,
+        args: Json,
+        due: Option<Timestamp>,
+    ) {
+        self.actions
+            .history
+            .push(Event::OperationSignalled { entity: to.instance_id(), name: name.to_owned() });
+        let body = Body::Operation {
+            entity: to.name.clone(),
+            key: to.key.clone(),
+            name: name.to_owned(),
+            args,
+            reply: None,
+            within: None,
+        };
+        let message = self.send(to.instance_id(), body);
+        message.due = due;
     }
 
     /// Sends an event to another orchestration.
@@ -360,10 +393,11 @@ impl Core {
         self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
     }
 
-    pub(super) fn send(&mut self, target: String, body: Body) {
+    /// Sends a message, and gives it to be completed.
+    pub(super) fn send(&mut self, target: String, body: Body) -> &mut Outgoing {
         let id = self.next_message_id();
         let (due, creates, reopens) = (None, None, matches!(body, Body::Rewind { .. }));
-        self.actions.send.push(Outgoing { id, target, due, body, creates, reopens });
+        self.actions.send.push_mut(Outgoing { id, target, due, body, creates, reopens })
     }
 
     /// Unique in the hub, and the same whenever the turn runs again.
@@ -447,6 +481,7 @@ impl Core {
                     self.cancel_timer(task);
                 }
             }
+            TaskKind::Lock { .. } => self.give_up_lock(task),
             TaskKind::Event { .. } => {
                 let entry = self.tasks.remove(task.0);
                 if let Some(Task {
@@ -596,6 +631,7 @@ impl Core {
 
     /// The same for a run that another one follows, which gets the events.
     pub(crate) fn abandon_tasks(&mut self) {
+        self.leave_any_section();
         let tasks: Vec<i64> = self.tasks.iter().map(|(number, _)| number).collect();
         for number in tasks {
             if self.stop_attempts(TaskId(number)) {
@@ -679,12 +715,13 @@ pub(crate) fn task_name(kind: &TaskKind) -> String {
         TaskKind::Activity { name, .. } | TaskKind::Event { name, .. } => name.clone(),
         TaskKind::Timer { .. } => "timer".to_owned(),
         TaskKind::Child { id } => id.clone(),
+        TaskKind::Lock { .. } => "lock".to_owned(),
         TaskKind::Operation { entity, name, .. } => format!("{entity}.{name}"),
     }
 }
 
 /// The name and the key of an entity.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntityAddress {
     /// The registered name.
     pub name: String,

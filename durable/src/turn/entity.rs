@@ -1,21 +1,35 @@
 //! One turn of an entity: each operation is a transaction of its own, in the order in which the
-//! messages came.
+//! messages came. While the entity is locked, those of others wait in its queue.
 
+mod outside;
+mod queue;
+
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{Payload, Status, StoredInstance, Timestamp};
+use durable_store::{Payload, SideKey, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::outside::Running;
 use super::core::{Core, Identity};
+use super::shelf::Shelf;
 use super::{Blocked, EntityAddress, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::context::EntityContext;
-use crate::entity::READ_STATE;
+use crate::entity::{DELETE, READ_STATE};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
-use crate::message::{Body, ReplyTo};
+use crate::message::{Body, LockId, ReplyTo};
 use crate::registry::{EntityRunner, EntityState, Registry};
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so.
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Messages that were queued and are processed in one turn at most. A longer queue goes on in the next.
+const MAX_QUEUED_PER_TURN: usize = 1_000;
 
 /// An entity in memory.
 pub(crate) struct EntityInstance {
@@ -26,6 +40,17 @@ pub(crate) struct EntityInstance {
     saved: Option<Json>,
     /// The same, decoded. `None` if it has to be decoded again.
     state: Option<Box<dyn EntityState>>,
+    /// Who has locked it.
+    holder: Option<LockId>,
+    /// Messages that wait, for the lock or for the operation under way.
+    queue: Shelf<Body>,
+    next_queued: i64,
+    /// What waits could go on, and has not had its turn.
+    behind: bool,
+    /// The operation that runs outside of the turns.
+    running: Option<Running>,
+    /// The number of the last such attempt.
+    attempts: u32,
 }
 
 /// What an entity saves.
@@ -34,6 +59,21 @@ pub(crate) struct SavedEntity {
     /// The user's state; absent if the entity does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<Json>,
+    /// Who has locked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<LockId>,
+    /// Messages that wait; more of them are side rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    queue: BTreeMap<i64, Body>,
+    #[serde(default)]
+    next_queued: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    running: Option<Running>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempts: u32,
+    /// How many messages wait in all.
+    #[serde(default)]
+    pub(crate) queued: usize,
     now: Timestamp,
     turn: i64,
     sent: i64,
@@ -55,21 +95,39 @@ impl EntityInstance {
             address: EntityAddress { name: record.name.clone(), key },
             saved: None,
             state: None,
+            holder: None,
+            queue: Shelf::default(),
+            next_queued: 1,
+            behind: false,
+            running: None,
+            attempts: 0,
         };
         instance.core.default_version = Arc::clone(&registry.versioning().default_version);
         if let Some(text) = &record.state {
-            let saved: SavedEntity =
-                serde_json::from_str(text).map_err(|e| Blocked::Malformed(e.to_string()))?;
-            instance.core.now = saved.now;
-            instance.core.turn = saved.turn;
-            instance.core.sent = saved.sent;
-            instance.core.drawn = saved.drawn;
-            if let Some(state) = saved.state {
-                instance.state = Some(instance.runner.load(&state).map_err(Blocked::EntityState)?);
-                instance.saved = Some(state);
-            }
+            instance.restore(text, &stored.side)?;
         }
         Ok(instance)
+    }
+
+    fn restore(&mut self, text: &str, rows: &[(SideKey, Payload)]) -> Result<(), Blocked> {
+        let malformed = |e: serde_json::Error| Blocked::Malformed(e.to_string());
+        let saved: SavedEntity = serde_json::from_str(text).map_err(malformed)?;
+        let rows = rows.iter().map(|(key, row)| Ok((*key, serde_json::from_str(row)?)));
+        let rows = rows.collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        self.queue = Shelf::restore(saved.queue, rows);
+        self.next_queued = saved.next_queued.max(1);
+        self.holder = saved.lock;
+        (self.running, self.attempts) = (saved.running, saved.attempts);
+        self.look_behind();
+        self.core.now = saved.now;
+        self.core.turn = saved.turn;
+        self.core.sent = saved.sent;
+        self.core.drawn = saved.drawn;
+        if let Some(state) = saved.state {
+            self.state = Some(self.runner.load(&state).map_err(Blocked::EntityState)?);
+            self.saved = Some(state);
+        }
+        Ok(())
     }
 
     pub(super) fn identity(&self) -> &Identity {
@@ -81,25 +139,52 @@ impl EntityInstance {
         self.core.turn += 1;
         for message in inbound {
             match message {
-                Inbound::Message(Body::Operation { name, args, reply, .. }) => {
-                    self.operate(&name, &args, reply);
-                }
                 Inbound::Message(Body::Start { reply: Some(reply), .. }) => {
                     let failure = Failure::new("InstanceExists", "the id belongs to an entity");
                     self.core.reply(reply, Err(TaskFailure::new(TaskErrorKind::Refused, failure)));
                 }
+                Inbound::Message(
+                    body @ (Body::Operation { .. } | Body::Lock { .. } | Body::Unlock { .. }),
+                ) => self.accept(body),
+                Inbound::OperationEnded { attempt, result } => {
+                    self.operation_ended(attempt, result)
+                }
+                Inbound::Recover => self.recover(),
                 // Nothing else is meant for an entity.
                 _ => {}
             }
         }
+        self.process_queue();
+        self.finish_turn()
+    }
+
+    fn finish_turn(&mut self) -> TurnOutput {
+        let (mut put_side, mut delete_side) = (Vec::new(), Vec::new());
+        // Messages are text, numbers and checked JSON: writing them cannot fail.
+        let _ = self.queue.flush(|number| number, &mut put_side, &mut delete_side);
         let state = self.encode();
-        let mut out = output(&mut self.core, Status::Running, "", false);
+        // What does not exist and is not needed can be purged.
+        let is_idle = self.holder.is_none() && self.queue.is_empty() && self.running.is_none();
+        let is_gone = self.saved.is_none() && is_idle;
+        let status = if is_gone { Status::Completed } else { Status::Running };
+        let mut out = output(&mut self.core, status, "", self.running.is_some());
+        out.change.finished_at = is_gone.then_some(out.change.updated_at);
         out.change.state = Some(state);
+        (out.change.put_side, out.change.delete_side) = (put_side, delete_side);
         out
     }
 
     fn operate(&mut self, name: &str, args: &Json, reply: Option<ReplyTo>) {
-        let outcome = if name == READ_STATE { self.read() } else { self.transact(name, args) };
+        let outcome = match name {
+            READ_STATE => self.read(),
+            DELETE => self.delete(),
+            _ if self.runner.is_async(name) => return self.begin_async(name, args, reply),
+            _ => self.transact(name, args),
+        };
+        self.end_operation(name, outcome, reply);
+    }
+
+    fn end_operation(&mut self, name: &str, outcome: Outcome, reply: Option<ReplyTo>) {
         if let Err(failure) = &outcome {
             let reason = format!("operation `{name}`: {}", failure.failure);
             self.core.actions.history.push(Event::MessageRefused { reason });
@@ -107,6 +192,13 @@ impl EntityInstance {
         if let Some(reply) = reply {
             self.core.reply(reply, outcome);
         }
+    }
+
+    /// From now on the entity does not exist, and an operation begins from the initial state.
+    fn delete(&mut self) -> Outcome {
+        drop_quietly(self.state.take());
+        self.saved = None;
+        Ok(Json::null())
     }
 
     fn read(&self) -> Outcome {
@@ -118,6 +210,7 @@ impl EntityInstance {
     fn transact(&mut self, name: &str, args: &Json) -> Outcome {
         let mut state = self.decoded()?;
         let mark = Mark::of(&self.core);
+        self.core.deletes_self = false;
         let context = EntityContext::new(self.address.clone());
         let identity = self.core.identity.clone();
         let core = std::mem::replace(&mut self.core, Core::new(identity));
@@ -144,6 +237,11 @@ impl EntityInstance {
             }
         };
         match outcome {
+            Ok((result, _)) if self.core.deletes_self => {
+                drop_quietly(state);
+                self.saved = None;
+                Ok(result)
+            }
             Ok((result, saved)) => {
                 self.saved = Some(saved);
                 self.state = Some(state);
@@ -176,8 +274,15 @@ impl EntityInstance {
     }
 
     fn encode(&self) -> Payload {
+        let inline = self.queue.inline_items();
         let saved = SavedEntity {
             state: self.saved.clone(),
+            lock: self.holder.clone(),
+            queue: inline.into_iter().map(|(number, body)| (number, body.clone())).collect(),
+            next_queued: self.next_queued,
+            running: self.running.clone(),
+            attempts: self.attempts,
+            queued: self.queue.len(),
             now: self.core.now,
             turn: self.core.turn,
             sent: self.core.sent,

@@ -19,6 +19,7 @@ pub(super) struct Undo {
 impl Core {
     /// Begins to note what the program touches.
     pub(super) fn begin_undo(&mut self) {
+        self.touched_section = self.section.is_some();
         self.tasks.begin_journal();
         self.events.begin_journal();
     }
@@ -91,9 +92,9 @@ impl Core {
             TaskKind::Operation { to, name, args, .. } => {
                 let (to, name, args) = (to.clone(), name.clone(), args.clone());
                 task.outcome = None;
-                self.send_operation(&to, &name, args, Some(reply));
+                self.send_call(id, &to, &name, args);
             }
-            TaskKind::Timer { .. } | TaskKind::Event { .. } => {}
+            TaskKind::Timer { .. } | TaskKind::Event { .. } | TaskKind::Lock { .. } => {}
         }
     }
 

@@ -18,6 +18,7 @@ use super::check::{self, Snapshot};
 use super::core::{BufferedEvent, Core, Identity, Mark, Task};
 use super::kept::Kept;
 use super::managing::Undo;
+use super::sections::Section;
 use super::shelf::Shelf;
 use super::watch::Watch;
 use super::{
@@ -107,6 +108,8 @@ struct Saved<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     events: BTreeMap<i64, &'a BufferedEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    section: Option<&'a Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<&'a ReplyTo>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     idle: bool,
@@ -137,6 +140,8 @@ struct Loaded<'a> {
     tasks: BTreeMap<i64, Task>,
     #[serde(default)]
     events: BTreeMap<i64, BufferedEvent>,
+    #[serde(default)]
+    section: Option<Section>,
     #[serde(default)]
     reply: Option<ReplyTo>,
     /// No program is under way: it has not begun, or it is over.
@@ -287,6 +292,7 @@ impl OrchestrationInstance {
         core.sent = loaded.sent;
         core.drawn = loaded.drawn;
         core.reply = loaded.reply;
+        core.section = loaded.section;
         self.start = loaded.start;
         self.kept = loaded.kept;
         self.rewinding = loaded.rewinding;
@@ -399,6 +405,8 @@ impl OrchestrationInstance {
                     self.complete(task, outcome, changes);
                 }
             }
+            // Nothing of the kind runs for an orchestration.
+            Inbound::OperationEnded { .. } => {}
             Inbound::Recover => {
                 for task in self.core.recover(MAX_LOST_ATTEMPTS) {
                     self.arrived(task, true, changes);
@@ -440,6 +448,10 @@ impl OrchestrationInstance {
             Inbound::Message(Body::Operation { name, reply, .. }) => {
                 self.refuse_operation(&name, reply);
             }
+            Inbound::Message(Body::Lock { reply, .. }) => {
+                self.refuse_operation("lock", Some(reply));
+            }
+            Inbound::Message(Body::Unlock { .. } | Body::Proceed) => {}
         }
     }
 
@@ -598,7 +610,12 @@ impl OrchestrationInstance {
             Err(e) => Event::Failed { failure: e.failure.clone() },
         });
         if result.is_err() {
+            let touched_section = std::mem::take(&mut self.core.touched_section);
             self.keep_what_failed(changes.last_step.take());
+            if touched_section || self.core.section.is_some() {
+                // Its locks are released now, and what it did under them cannot be gone back to.
+                self.kept = None;
+            }
         }
         self.close(result, changes);
     }
@@ -724,6 +741,7 @@ impl OrchestrationInstance {
             branches: self.machine.as_deref().map(Machine::branches).unwrap_or_default(),
             tasks: core.tasks.inline_items(),
             events: core.events.inline_items(),
+            section: core.section.as_ref(),
             reply: core.reply.as_ref(),
             idle: self.machine.is_none(),
             start: self.start,

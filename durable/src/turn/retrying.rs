@@ -126,7 +126,9 @@ impl Core {
             return;
         };
         let (name, input) = (name.clone(), input.clone());
-        self.actions.start.push(ActivityStart { task: id, attempt: *attempt, name, input });
+        let attempt = *attempt;
+        let start = ActivityStart { task: id, attempt, name, input, entity: None };
+        self.actions.start.push(start);
         self.running_activities += 1;
         self.limit_attempt(id);
     }

@@ -122,6 +122,14 @@ impl<T: Clone> Shelf<T> {
         self.slots.iter().map(|(number, slot)| (*number, &slot.item))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Whether the inline part differs from what was last saved.
     pub(crate) fn inline_changed(&self) -> bool {
         self.inline_changed

@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::operations;
 use crate::context::{ActivityAttempt, ActivityContext, DataMap};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::registry::Registry;
 use crate::telemetry;
-use crate::turn::ActivityStart;
+use crate::turn::{ActivityStart, OperationEffects};
 
 /// An attempt to be run.
 pub(super) struct Job {
@@ -34,6 +35,8 @@ pub(super) struct Ended {
     pub(super) instance: Arc<str>,
     pub(super) start: ActivityStart,
     pub(super) outcome: Outcome,
+    /// What an operation of an entity wants done.
+    pub(super) effects: Option<OperationEffects>,
 }
 
 /// The activities of one worker.
@@ -93,8 +96,15 @@ impl Activities {
 
     async fn run(&self, job: Job) {
         let Job { no, instance, start, cancellation, results } = job;
+        let mut effects = None;
         let outcome = if cancellation.is_cancelled() {
             Err(cancelled())
+        } else if let Some(operation) = &start.entity {
+            let ended = operations::run(&self.registry, &start, operation).await;
+            ended.map(|(output, noted)| {
+                effects = Some(noted);
+                output
+            })
         } else {
             let span = tracing::debug_span!(
                 telemetry::ACTIVITY,
@@ -105,7 +115,7 @@ impl Activities {
             self.attempt(&instance, &start, cancellation).instrument(span).await
         };
         // An error says that the partition is gone.
-        let _ = results.send(Ended { no, instance, start, outcome });
+        let _ = results.send(Ended { no, instance, start, outcome, effects });
     }
 
     async fn attempt(

@@ -61,7 +61,7 @@ impl Partition {
 
     /// Takes in the result of an activity.
     pub(super) fn activity_ended(&mut self, ended: Ended) {
-        let Ended { no, instance, start, outcome } = ended;
+        let Ended { no, instance, start, outcome, effects } = ended;
         let key = (no, start.task);
         if self.running.get(&key).is_some_and(|running| running.attempt == start.attempt) {
             self.running.remove(&key);
@@ -72,7 +72,13 @@ impl Partition {
             return;
         }
         let (task, attempt) = (start.task, start.attempt);
-        let inbound = Inbound::ActivityEnded { number: no, task, attempt, outcome };
+        let inbound = match start.entity {
+            Some(_) => {
+                let result = outcome.map(|output| (output, effects.unwrap_or_default()));
+                Inbound::OperationEnded { attempt, result }
+            }
+            None => Inbound::ActivityEnded { number: no, task, attempt, outcome },
+        };
         self.slots.deliver(&instance, Mail::local(inbound));
     }
 

@@ -20,6 +20,17 @@ pub(super) struct Mail {
 }
 
 impl Mail {
+    /// The name and the key of the entity that the message brings into being.
+    fn entity(&self) -> Option<(&str, &str)> {
+        match &self.inbound {
+            Inbound::Message(Body::Operation { entity, key, .. }) => Some((entity, key)),
+            Inbound::Message(Body::Lock { entities, position, .. }) => {
+                entities.get(*position).map(|address| (&*address.name, &*address.key))
+            }
+            _ => None,
+        }
+    }
+
     fn is_termination(&self) -> bool {
         matches!(self.inbound, Inbound::Message(Body::Terminate { .. }))
     }
@@ -184,9 +195,7 @@ impl Slots {
 
     fn has_operation(&self, id: &str) -> bool {
         let Some(slot) = self.by_id.get(id) else { return false };
-        slot.mail
-            .iter()
-            .any(|mail| matches!(mail.inbound, Inbound::Message(Body::Operation { .. })))
+        slot.mail.iter().any(|mail| mail.entity().is_some())
     }
 
     /// The instance to be given a turn, and up to `limit` messages for it.
@@ -274,11 +283,9 @@ impl Slots {
     /// The first operation that waits for an instance.
     pub(super) fn first_operation(&self, id: &str) -> Option<(&Origin, &str, &str)> {
         let slot = self.by_id.get(id)?;
-        slot.mail.iter().find_map(|mail| match &mail.inbound {
-            Inbound::Message(Body::Operation { entity, key, .. }) => {
-                Some((&mail.origin, entity.as_str(), key.as_str()))
-            }
-            _ => None,
+        slot.mail.iter().find_map(|mail| {
+            let (entity, key) = mail.entity()?;
+            Some((&mail.origin, entity, key))
         })
     }
 

@@ -176,7 +176,8 @@ impl OrchestrationInstance {
                 if reply.is_some() && !is_waited_for {
                     return self.refuse_rewind("it is not a child of who asks", reply);
                 }
-                let too_large = "where it stood before it failed was too large to be kept";
+                let too_large = "where it stood before it failed was not kept: it was too large to be \
+                                     kept, or within a critical section, whose locks are released";
                 let why = if self.kept.is_none() { Some(too_large) } else { self.why_not_again() };
                 if let Some(why) = why.map(str::to_owned) {
                     self.status = Status::Failed;
