@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
 
 use crate::determinism::Subject;
 use crate::diag::{Code, Diagnostics};
@@ -177,6 +179,7 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
     };
     let helpers = take_helpers(&mut block);
     check_impl(&block, "#[entity]", &mut diag);
+    mark_awaits(&mut block, &helpers);
     let name = type_name(&block);
     if name.is_none() {
         diag.error(Code::Item, &block.self_ty, "an entity is a type with a name");
@@ -289,6 +292,27 @@ fn take_helpers(block: &mut syn::ItemImpl) -> BTreeSet<Ident> {
         }
     }
     helpers
+}
+
+/// Has rustc say why an operation cannot await what is no future, which may be another entity.
+fn mark_awaits(block: &mut syn::ItemImpl, helpers: &BTreeSet<Ident>) {
+    struct Mark;
+    impl VisitMut for Mark {
+        fn visit_expr_await_mut(&mut self, awaited: &mut syn::ExprAwait) {
+            visit_mut::visit_expr_await_mut(self, awaited);
+            let base = &awaited.base;
+            let marked = quote_spanned!(base.span()=> ::durable::__private::awaited_in_entity);
+            awaited.base = syn::parse_quote!(#marked(#base));
+        }
+    }
+    for item in &mut block.items {
+        if let syn::ImplItem::Fn(method) = item
+            && method.sig.asyncness.is_some()
+            && !helpers.contains(&method.sig.ident)
+        {
+            Mark.visit_block_mut(&mut method.block);
+        }
+    }
 }
 
 fn is_skip(attr: &syn::Attribute) -> bool {

@@ -1,7 +1,7 @@
 //! Entities: their operations, and the typed proxies through which they are called.
 
 use std::fmt;
-use std::future::{Future, IntoFuture, Ready};
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
@@ -169,26 +169,32 @@ impl<T: DeserializeOwned> Durable for EntityCall<InOrchestrator, T> {
     }
 }
 
-/// Stands where an entity would wait for another one.
+/// What an `async` operation of an entity may await: any future, but no other entity.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "an entity cannot call another entity and wait for its result",
-    label = "only `.signal()` can be sent from here",
-    note = "entities never wait for each other, so that they cannot block each other: send a signal, \
-            or let an orchestration make the calls, which `ctx.start(..)` starts"
+    message = "an operation of an entity cannot await `{Self}`",
+    label = "not a future; and an entity cannot wait for another one",
+    note = "entities never wait for each other, so that they cannot block each other: send a \
+            `.signal()`, or let an orchestration make the calls, which `ctx.start(..)` starts"
 )]
-pub trait MayCall {}
+pub trait AwaitedInEntity {
+    /// What is awaited in its place, so that rustc says only once what is wrong.
+    type Future: Future;
+    fn awaited(self) -> Self::Future;
+}
 
-impl<T> IntoFuture for EntityCall<InEntity, T>
-where
-    Self: MayCall,
-{
-    type Output = T;
-    type IntoFuture = Ready<T>;
-
-    fn into_future(self) -> Ready<T> {
-        unreachable!("nothing may call from an entity")
+#[diagnostic::do_not_recommend]
+impl<F: IntoFuture> AwaitedInEntity for F {
+    type Future = F::IntoFuture;
+    fn awaited(self) -> F::IntoFuture {
+        self.into_future()
     }
+}
+
+/// Stands around what an operation awaits.
+#[doc(hidden)]
+pub fn awaited_in_entity<F: AwaitedInEntity>(future: F) -> F::Future {
+    future.awaited()
 }
 
 impl<T: DeserializeOwned> Spawn for EntityCall<InOrchestrator, T> {

@@ -188,7 +188,8 @@ pub mod __private {
     pub use crate::client::StateRead;
     pub use crate::data::{Operation, initial_state};
     pub use crate::entity::{
-        AsyncOperation, EntityCall, EntityRef, InEntity, InOrchestrator, delete_entity, read_state,
+        AsyncOperation, EntityCall, EntityRef, InEntity, InOrchestrator, awaited_in_entity,
+        delete_entity, read_state,
     };
     pub use crate::error::Outcome;
     pub use crate::error::TaskFailure;

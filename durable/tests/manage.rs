@@ -10,6 +10,8 @@ mod world;
 
 #[path = "manage/builds.rs"]
 mod builds;
+#[path = "manage/entities.rs"]
+mod entities;
 #[path = "manage/errors.rs"]
 mod errors;
 #[path = "manage/history.rs"]

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use durable::prelude::*;
-use durable::store::{MemoryStore, Message, SqliteStore, Store};
+use durable::store::{Batch, InstanceChange, MemoryStore, Message, SqliteStore, Store};
 use durable::{Client, ClientError, Clock, Handle, Status, VirtualClock, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +177,38 @@ impl World {
     /// Completes when so much time has passed.
     pub async fn pass(&self, length: Duration) {
         self.clock.sleep_until(self.now() + length).await;
+    }
+
+    /// Changes what is stored as the state of an instance. No worker may be there.
+    pub async fn edit_state(&self, id: &str, edit: impl Fn(&str) -> String) {
+        let now = self.now() + FAR;
+        let leases = self.store.acquire_leases("test", 4, now, now).await.unwrap();
+        for lease in &leases {
+            for stored in self.store.load_instances(lease, &[id.to_owned()]).await.unwrap() {
+                let record = stored.record;
+                let change = InstanceChange {
+                    no: record.no,
+                    create: None,
+                    renew: None,
+                    status: record.status,
+                    blocked: None,
+                    busy: false,
+                    state: record.state.map(|state| edit(&state).into()),
+                    custom_status: None,
+                    output: None,
+                    updated_at: record.updated_at,
+                    finished_at: record.finished_at,
+                    put_side: Vec::new(),
+                    delete_side: Vec::new(),
+                    clear_side: false,
+                    history: Vec::new(),
+                    forget_history_before: None,
+                };
+                let batch = Batch { instances: vec![change], ..Batch::default() };
+                self.store.commit(lease, batch).await.unwrap();
+            }
+        }
+        self.store.release_leases(&leases).await.unwrap();
     }
 
     /// What is scheduled in any partition. No worker may be there.

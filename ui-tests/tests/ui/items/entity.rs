@@ -10,8 +10,8 @@ impl Counter {
         self.0
     }
 
-    async fn add(&mut self, n: i64) {
-        self.0 += n;
+    fn id(&self) -> i64 {
+        self.0
     }
 
     fn eat(self) {}
