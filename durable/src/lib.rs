@@ -113,7 +113,7 @@ pub use version::{VersionMatch, VersionMismatch};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
     DEFAULT_POLL_INTERVAL, DEFAULT_RESIDENT_INSTANCES, DEFAULT_SHUTDOWN_GRACE, HistoryRetention,
-    LifecycleEvent, RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
+    LifecycleEvent, Metrics, RESIDENT_INSTANCES_VARIABLE, Worker, WorkerBuilder, WorkerError,
 };
 
 /// Waits for two to eight durable operations at once, and gives their outputs as a tuple.

@@ -10,6 +10,7 @@ mod fetch;
 mod inbox;
 mod leases;
 mod lifecycle;
+mod metrics;
 mod operations;
 mod options;
 mod partition;
@@ -32,6 +33,8 @@ pub(crate) use self::activities::no_unwind;
 use self::leases::{Leases, forward_hints};
 pub use self::lifecycle::LifecycleEvent;
 use self::lifecycle::Listener;
+use self::metrics::Counters;
+pub use self::metrics::Metrics;
 use self::options::Options;
 pub use self::options::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,
@@ -84,6 +87,7 @@ pub struct Worker {
     draining: CancellationToken,
     stopped: CancellationToken,
     leases: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
 }
 
 impl Worker {
@@ -95,6 +99,11 @@ impl Worker {
             data: DataMap::default(),
             options: Options::default(),
         }
+    }
+
+    /// What this worker has done so far, in numbers.
+    pub fn metrics(&self) -> Metrics {
+        self.counters.read()
     }
 
     /// A client of the same hub. Answers of this worker reach it without a detour.
@@ -418,6 +427,7 @@ impl WorkerBuilder {
         let connection = Arc::new(Connection::new(store, clock));
         let (draining, stopped) = (CancellationToken::new(), CancellationToken::new());
         let limit = settings.max_concurrent_activities;
+        let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
             registry: Arc::clone(&registry),
             activities: Runner::new(Arc::clone(&registry), data, limit, stopped.clone()),
@@ -426,6 +436,7 @@ impl WorkerBuilder {
             resident: Arc::new(AtomicUsize::new(0)),
             draining: draining.clone(),
             connection: Arc::clone(&connection),
+            counters: Arc::clone(&counters),
         });
         let wakes = Arc::new(Mutex::new(HashMap::new()));
         // Hints are heard before the first poll, so that none is missed.
@@ -437,7 +448,7 @@ impl WorkerBuilder {
         tokio::spawn(forward_hints(hints, wakes, stopped.clone()));
         let leases = Some(tokio::spawn(leases.run()));
         guard.disarm();
-        let worker = Worker { connection, registry, draining, stopped, leases };
+        let worker = Worker { connection, registry, draining, stopped, leases, counters };
         if !retention.is_empty() {
             let stopped = worker.stopped.clone();
             tokio::spawn(upkeep::purge_ended(worker.client(), retention, stopped));

@@ -43,6 +43,11 @@ impl Change {
         rest.forget_history_before = rest.forget_history_before.max(next.forget_history_before);
     }
 
+    /// How many rows it writes or deletes.
+    pub(super) fn rows(&self) -> usize {
+        1 + self.side.len() + self.rest.history.len()
+    }
+
     /// The change without its side rows.
     pub(super) fn rest(&self) -> &InstanceChange {
         &self.rest

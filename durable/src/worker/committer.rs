@@ -177,6 +177,13 @@ impl Part {
         }
     }
 
+    /// How many rows it writes or deletes.
+    pub(super) fn rows(&self) -> usize {
+        let change = self.change.as_ref().map_or(0, Change::rows);
+        let messages = self.consume.len() + self.unschedule.len() + self.schedule.len();
+        change + messages + self.send.len() + self.replies.len()
+    }
+
     /// Whether it sends something to the partition.
     pub(super) fn sends_to(&self, partition: PartitionId) -> bool {
         self.send.iter().any(|envelope| envelope.message.partition == partition)

@@ -11,6 +11,7 @@ use durable_store::{
 use super::activities::Ended;
 use super::committer::{Origin, Sender, blocked_change};
 use super::fetch::Loaded;
+use super::metrics::add;
 use super::partition::Partition;
 use super::slots::{Mail, Resident};
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
@@ -84,6 +85,7 @@ impl Partition {
 
     /// Takes in what a load brought.
     pub(super) fn take_loaded(&mut self, loaded: Loaded) {
+        add(&self.shared.counters.loads, loaded.found.len());
         for stored in loaded.found {
             let id: Arc<str> = stored.record.id.as_str().into();
             self.adopt(&id, &stored);

@@ -8,6 +8,7 @@ use durable_store::{InstanceKind, Status, StoreError};
 use super::activities::Job;
 use super::committer::{Part, Sender, blocked_change};
 use super::lifecycle::{self, LifecycleEvent, Listener};
+use super::metrics::add;
 use super::partition::{Partition, Running};
 use super::slots::{Mail, Resident};
 use crate::error::Failure;
@@ -67,6 +68,8 @@ impl Partition {
             inbound.push(message);
         }
         let count = inbound.len();
+        add(&self.shared.counters.turns, 1);
+        add(&self.shared.counters.messages, count);
         let turn = || telemetry::turn(id, count, || resident.instance.turn(inbound, now));
         // User code cannot unwind out of a turn. This is for errors of the engine.
         let mut output = match catch_unwind(AssertUnwindSafe(turn)) {
@@ -176,6 +179,7 @@ impl Partition {
         if self.shared.draining.is_cancelled() {
             return;
         }
+        add(&self.shared.counters.attempts, 1);
         let cancellation = self.stopped.child_token();
         let running = Running { attempt: start.attempt, cancellation: cancellation.clone() };
         self.running.insert((no, start.task), running);

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Unresolved;
+use super::metrics::add;
 use super::partition::{Exit, Partition, Shared};
 use crate::backoff;
 use crate::connection::Connection;
@@ -207,6 +208,7 @@ impl Leases {
             let handle = self.tasks.spawn(task.run(unresolved));
             self.by_task.insert(handle.id(), lease.clone());
             self.connection().set_owned(partition, true);
+            add(&self.shared.counters.leases_acquired, 1);
             self.held.insert(partition, Held { lease, stop });
         }
     }
@@ -218,6 +220,7 @@ impl Leases {
     /// Drops a partition from memory, if it is held.
     fn stop(&mut self, partition: PartitionId) {
         if let Some(held) = self.held.remove(&partition) {
+            add(&self.shared.counters.leases_lost, 1);
             held.stop.cancel();
             self.wakes().remove(&partition);
             self.connection().set_owned(partition, false);

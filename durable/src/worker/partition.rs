@@ -17,6 +17,7 @@ use super::activities::{Activities, Ended};
 use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
 use super::fetch::{Fetcher, Loaded};
 use super::inbox::Inbox;
+use super::metrics::{Counters, add};
 use super::options::Settings;
 use super::slots::{Mail, Slots};
 use crate::clock::Sleep;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) resident: Arc<AtomicUsize>,
     /// The worker shuts down in good order.
     pub(super) draining: CancellationToken,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Why a partition was left.
@@ -258,6 +260,7 @@ impl Partition {
         let now = self.now();
         if self.may_poll() && (self.poll_wanted || now >= self.next_poll) {
             self.poll_wanted = false;
+            add(&self.shared.counters.polls, 1);
             self.next_poll = now + self.shared.settings.poll_interval;
             self.inbox.poll_begins();
             // What is known is still stored: the poll has to look past it.
@@ -334,6 +337,8 @@ impl Partition {
         match result {
             Ok(()) => {
                 self.progress = true;
+                add(&self.shared.counters.commits, 1);
+                add(&self.shared.counters.rows, parts.iter().map(Part::rows).sum());
                 self.release(parts);
                 Ok(())
             }

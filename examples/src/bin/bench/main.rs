@@ -1,0 +1,73 @@
+//! The benchmark: one workload against one store, and one line of JSON about it.
+//!
+//! ```sh
+//! cargo run --release -p examples --bin bench -- --store memory: --workload chain --concurrency 512
+//! cargo run --release -p examples --bin bench -- --store sqlite:/tmp/b.db --workload entity --keys 1000
+//! ```
+//!
+//! Activities are dispatched: queued, run by whichever worker takes them, their results stored; and
+//! they do nothing. SQLite flushes every commit.
+
+mod measure;
+mod programs;
+mod workloads;
+
+use clap::{Parser, ValueEnum};
+
+use self::measure::Report;
+
+/// Runs one workload and prints one line of JSON.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where the hub lives: `memory:` or `sqlite:<path>`. It should be empty.
+    #[arg(long, default_value = "memory:")]
+    store: String,
+    /// What is run.
+    #[arg(long)]
+    workload: Workload,
+    /// How many orchestrations, or senders, are under way at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    concurrency: u64,
+    /// How many orchestrations, activities, steps, messages or timers there are; each workload has
+    /// its own default.
+    #[arg(long)]
+    n: Option<u64>,
+    /// Over how many entities the messages are spread.
+    #[arg(long, default_value_t = 1)]
+    keys: u64,
+    /// How long a closed loop runs, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Instances that stay decoded in memory; the worker's default if it is not given.
+    #[arg(long)]
+    resident: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Workload {
+    /// Orchestrations of five activities, one after the other, in a closed loop.
+    Chain,
+    /// One orchestration over `--n` activities.
+    Fanout,
+    /// One orchestration of `--n` activities, one after the other.
+    Loop,
+    /// Signals to `--keys` entities from `--concurrency` senders.
+    EntitySignals,
+    /// Calls of `--keys` entities from `--concurrency` callers.
+    EntityCalls,
+    /// `--n` orchestrations that sleep for one second.
+    Timers,
+    /// `--n` starts.
+    Start,
+    /// `--n` orchestrations that wait for an event; then each gets one.
+    Parked,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    examples::show_warnings();
+    let report: Report = workloads::run(&options).await?;
+    println!("{}", report.line(&options.store)?);
+    Ok(())
+}

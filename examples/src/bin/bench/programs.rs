@@ -1,0 +1,65 @@
+//! What the benchmark runs.
+
+use std::time::Duration;
+
+use durable::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Does nothing.
+#[activity]
+async fn nothing(n: u64) -> u64 {
+    n
+}
+
+/// So many activities, one after the other.
+#[orchestrator]
+pub(crate) async fn chain(steps: u64) -> Result<u64, TaskError> {
+    let mut sum = 0;
+    for n in 0..steps {
+        sum += nothing(n).await?;
+    }
+    Ok(sum)
+}
+
+/// So many activities at once.
+#[orchestrator]
+pub(crate) async fn fan_out(width: u64) -> Result<u64, TaskError> {
+    let all = try_join_all((0..width).map(nothing)).await?;
+    Ok(all.into_iter().sum())
+}
+
+/// Sleeps for a second.
+#[orchestrator]
+pub(crate) async fn nap(ctx: &OrchestrationContext) {
+    ctx.sleep(Duration::from_secs(1)).await;
+}
+
+/// Waits for an event.
+#[orchestrator]
+pub(crate) async fn parked(ctx: &OrchestrationContext) -> Result<u64, TaskError> {
+    ctx.wait_for_event::<u64>("go").await
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counter {
+    value: u64,
+}
+
+#[entity]
+impl Counter {
+    pub(crate) fn add(&mut self, amount: u64) -> u64 {
+        self.value += amount;
+        self.value
+    }
+}
+
+/// Everything that a worker of the benchmark runs.
+pub(crate) fn register(builder: durable::WorkerBuilder) -> durable::WorkerBuilder {
+    builder
+        .orchestrator(chain)
+        .orchestrator(fan_out)
+        .orchestrator(nap)
+        .orchestrator(parked)
+        .activity(nothing)
+        .entity::<Counter>()
+}
