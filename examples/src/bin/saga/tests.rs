@@ -1,7 +1,7 @@
 //! Single trips in virtual time: each way to fail, and a crash at every commit of them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use durable::testing::{TestHub, TestHubBuilder, crash_at_every_commit};
 
@@ -98,13 +98,13 @@ async fn a_service_without_stock_ends_the_trip_before_it_is_paid() {
 /// nothing. Whoever dies when, the services and the bank come to the same.
 #[tokio::test]
 async fn a_crash_at_any_commit_books_and_undoes_the_same() {
-    let hub = || {
-        let folder = tempfile::tempdir().unwrap();
-        let bank = Bank::open(folder.path(), 30).unwrap();
-        let data = Arc::new(folder);
-        builder().activity(pay).activity(refund).data(bank).data(data)
+    let folder = RefCell::new(tempfile::tempdir().unwrap());
+    let bank = || Bank::open(folder.borrow().path(), 30).unwrap();
+    let build = || {
+        folder.replace(tempfile::tempdir().unwrap());
+        builder().activity(pay).activity(refund).data(bank())
     };
-    crash_at_every_commit(hub, async |hub| {
+    crash_at_every_commit(build, async |hub| {
         let mut outcomes = BTreeMap::new();
         for (id, cents) in [("first", 2_000), ("second", 700), ("third", 10)] {
             outcomes.insert(id, book(hub, [1, 1, 1], trip(id, cents)).await);
@@ -112,7 +112,7 @@ async fn a_crash_at_any_commit_books_and_undoes_the_same() {
         assert_eq!(outcomes["first"].failed, Some(Reason::Declined));
         assert_eq!(outcomes["second"].failed, None);
         assert_eq!(outcomes["third"].failed, Some(Reason::SoldOut(Kind::Flight)));
-        (outcomes, books(hub).await)
+        (outcomes, books(hub).await, bank().payments().unwrap())
     })
     .await;
 }
