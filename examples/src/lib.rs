@@ -3,6 +3,7 @@
 
 pub mod files;
 mod instance;
+mod path;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use durable::prelude::TaskError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub use crate::instance::{follow, open_database, start_or_resume};
+pub use crate::path::FilePath;
 
 /// Progress of work whose length is known: a bar on a terminal, a line now and then elsewhere.
 #[derive(Debug)]

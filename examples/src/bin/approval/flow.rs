@@ -78,9 +78,10 @@ pub(crate) struct Outbox(pub(crate) PathBuf);
 pub(crate) async fn send_letter(ctx: &ActivityContext, letter: Letter) -> anyhow::Result<()> {
     let Letter { request, what, cents, waits_for: WaitsFor { approver, until }, silent } = letter;
     let mut text = format!(
-        "To: {approver}\nRequest: {request}\n\n{what} for {}\n\nPlease answer before {until}:\n    \
+        "To: {approver}\nRequest: {request}\n\n{what} for {}\n\nPlease answer before {}:\n    \
          approval approve {request} --by {approver}\n    approval reject {request} --by {approver}\n",
         amount(cents),
+        when(until),
     );
     for name in silent {
         text.push_str(&format!("\n{name} was asked before you, and has not answered.\n"));
@@ -97,7 +98,7 @@ pub(crate) async fn record_decision(
 ) -> anyhow::Result<()> {
     let Decision { request, what, cents, at, .. } = &decision;
     let outcome = decision.outcome();
-    let text = format!("{request}: {what} for {}\n{outcome}\n{at}\n", amount(*cents));
+    let text = format!("{request}: {what} for {}\n{outcome}\n{}\n", amount(*cents), when(*at));
     write(ctx.data::<Outbox>()?.0.join(format!("{request}.decision.txt")), text).await
 }
 
@@ -112,6 +113,11 @@ async fn write(path: PathBuf, text: String) -> anyhow::Result<()> {
 /// An amount of money, for people.
 pub(crate) fn amount(cents: u64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// A point in time, for people.
+pub(crate) fn when(time: Timestamp) -> String {
+    humantime::format_rfc3339_seconds(time.into()).to_string()
 }
 
 /// Asks one approver after the other, until one answers. A disk that is full for a while delays a

@@ -201,7 +201,7 @@ fn stands(status: &InstanceStatus) -> anyhow::Result<String> {
     Ok(match &status.custom_status {
         Some(said) => {
             let WaitsFor { approver, until } = said.decode()?;
-            format!("waits for {approver} until {until}")
+            format!("waits for {approver} until {}", flow::when(until))
         }
         None => "waits for a worker (`approval work`)".to_owned(),
     })
@@ -231,7 +231,9 @@ async fn answer(
     }
     match handle.result().timeout(TAKEN_WITHIN).await {
         Err(ClientError::TimedOut { .. }) => {
-            println!("the answer is kept; `approval work` on this database takes it");
+            println!(
+                "the answer is kept; `approval work` on this database takes it, if it is in time"
+            );
         }
         decision => {
             let decision = decision?;

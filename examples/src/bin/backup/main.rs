@@ -13,10 +13,10 @@ use clap::Parser;
 use durable::prelude::*;
 use durable::store::{InstanceKind, InstanceQuery, SqliteStore, Status};
 use durable::{Client, Worker};
-use examples::{Progress, blocking, bytes, reason};
+use examples::{FilePath, Progress, blocking, bytes, reason};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{FilePath, Job, Plan};
+use crate::plan::{Job, Plan};
 
 /// Copies a directory tree and verifies every file by its hash.
 #[derive(Parser)]
