@@ -72,7 +72,7 @@ fn requests_are_made_listed_and_answered_by_different_processes() {
     // Nobody works yet: what is asked and answered is kept.
     assert_eq!(run(&["request", "a new desk", "490.50"]), "request-1\n");
     assert_eq!(run(&["request", "a chair", "80"]), "request-2\n");
-    assert!(run(&["list"]).contains("request-1        490.50  a new desk: waits for a worker"));
+    assert!(run(&["list"]).contains("request-1        490.50  a new desk: no worker has it yet"));
     assert!(run(&["approve", "request-2", "--by", "bob"]).contains("the answer is kept"));
 
     let _worker = Worker::start(&place);

@@ -203,7 +203,7 @@ fn stands(status: &InstanceStatus) -> anyhow::Result<String> {
             let WaitsFor { approver, until } = said.decode()?;
             format!("waits for {approver} until {}", flow::when(until))
         }
-        None => "waits for a worker (`approval work`)".to_owned(),
+        None => "no worker has it yet (`approval work`)".to_owned(),
     })
 }
 

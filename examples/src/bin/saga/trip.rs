@@ -181,7 +181,11 @@ pub(crate) async fn book_trip(
         if let Err(error) = pay(trip.clone()).retry(policy).await {
             let is_final = error.is_non_retryable();
             failed = Some(if is_final { Reason::Declined } else { Reason::NoBank });
-            refund(trip.clone()).await?;
+            // What undoes must not give up: the trip would keep what it has taken.
+            let patient = RetryPolicy::exponential(Duration::from_secs(1))
+                .max_interval(Duration::from_mins(1))
+                .max_attempts(u32::MAX);
+            refund(trip.clone()).retry(patient).await?;
         }
     }
     let mut released = Vec::new();
