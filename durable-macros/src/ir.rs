@@ -50,6 +50,7 @@ pub(crate) struct Body {
 
 /// A variable.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Facts that are independent of each other.
 pub(crate) struct Var {
     pub(crate) ident: Ident,
     pub(crate) mutable: bool,

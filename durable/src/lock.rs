@@ -127,8 +127,9 @@ impl LockRequest {
                 "{count} entities in one critical section, the limit is {MAX_LOCKED_ENTITIES}"
             ));
         }
-        let keys = self.set.iter();
-        keys.map(|address| crate::client::check_entity_key(&address.name, &address.key)).collect()
+        let check =
+            |address: &EntityAddress| crate::client::check_entity_key(&address.name, &address.key);
+        self.set.iter().try_for_each(check)
     }
 }
 

@@ -1,9 +1,18 @@
-//! What the example programs share: showing progress to a person or to a log.
+//! What the example programs share: showing progress to a person or to a log, and the few things
+//! that each of them does with files and with the instance that it waits for.
+
+pub mod files;
+mod instance;
+mod path;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use durable::prelude::TaskError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+pub use crate::instance::{follow, open_database, start_or_resume};
+pub use crate::path::FilePath;
 
 /// Progress of work whose length is known: a bar on a terminal, a line now and then elsewhere.
 #[derive(Debug)]
@@ -57,6 +66,40 @@ pub fn show_warnings() {
         .without_time()
         .with_target(false)
         .init();
+}
+
+/// What went wrong in a call, with its causes.
+pub fn reason(error: &TaskError) -> String {
+    let failure = error.failure();
+    let causes = std::iter::once(&failure.message).chain(&failure.sources);
+    causes.cloned().collect::<Vec<_>>().join(": ")
+}
+
+/// Runs file operations, which block, beside the async runtime.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Waits in real time, as a program may that shows progress.
+#[allow(clippy::disallowed_methods)]
+pub async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}
+
+/// Reads a length of time such as `500ms`, `90s` or `3days`, for options of programs.
+///
+/// ```
+/// assert_eq!(examples::length("2h").unwrap().as_secs(), 7200);
+/// assert!(examples::length("0s").is_err());
+/// ```
+pub fn length(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(length) if length.is_zero() => Err("it must be longer than nothing".to_owned()),
+        Ok(length) => Ok(length),
+        Err(error) => Err(format!("{error}; write for example `500ms`, `90s` or `3days`")),
+    }
 }
 
 /// A number of bytes for people.

@@ -3,16 +3,21 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use durable::store::SqliteStore;
 use durable::{Client, HistoryEvent};
+
+use crate::process::{kill_after, text};
 
 const FILES: usize = 4_000;
 const FILE_BYTES: usize = 100_000;
@@ -85,30 +90,9 @@ impl Place {
     }
 }
 
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// Waits for a real process, which keeps real time.
-#[allow(clippy::disallowed_methods)]
-fn wait(length: Duration) {
-    std::thread::sleep(length);
-}
-
-fn kill_after(mut child: Child, length: Duration) -> bool {
-    wait(length);
-    let running = child.try_wait().unwrap().is_none();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    running
-}
-
 #[tokio::test]
 async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
-    let seed: u64 =
-        std::env::var("DURABLE_KILL_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7);
-    println!("seed {seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = process::random();
     let place = Place::new();
     for n in 0..FILES {
         let folder = place.path("source").join(format!("d{}", n % 40));
@@ -122,9 +106,12 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
     let mut kills = 0;
     while kills < KILLS {
         let child = place.command().spawn().unwrap();
-        // On a slow machine the first kills come before anything is recorded: then wait longer.
-        let patience =
-            if checks.iter().any(|(recorded, _)| !recorded.is_empty()) { 1 } else { 1 + kills / 2 };
+        // On a slow machine nothing may be recorded between two kills: then wait longer, because a
+        // copy whose worker dies ten times is given up.
+        let recorded = |check: &(HashSet<String>, usize)| check.0.len();
+        let last = checks.last().map_or(0, recorded);
+        let stuck = checks.iter().rev().take_while(|check| recorded(check) == last).count();
+        let patience = 1 + u32::try_from(stuck).unwrap();
         if kill_after(child, Duration::from_millis(random.u64(20..150)) * patience) {
             kills += 1;
         } else {

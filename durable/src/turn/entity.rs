@@ -147,7 +147,7 @@ impl EntityInstance {
                     body @ (Body::Operation { .. } | Body::Lock { .. } | Body::Unlock { .. }),
                 ) => self.accept(body),
                 Inbound::OperationEnded { attempt, result } => {
-                    self.operation_ended(attempt, result)
+                    self.operation_ended(attempt, result);
                 }
                 Inbound::Recover => self.recover(),
                 // Nothing else is meant for an entity.
@@ -177,7 +177,10 @@ impl EntityInstance {
     fn operate(&mut self, name: &str, args: &Json, reply: Option<ReplyTo>) {
         let outcome = match name {
             READ_STATE => self.read(),
-            DELETE => self.delete(),
+            DELETE => {
+                self.delete();
+                Ok(Json::null())
+            }
             _ if self.runner.is_async(name) => return self.begin_async(name, args, reply),
             _ => self.transact(name, args),
         };
@@ -195,10 +198,9 @@ impl EntityInstance {
     }
 
     /// From now on the entity does not exist, and an operation begins from the initial state.
-    fn delete(&mut self) -> Outcome {
+    fn delete(&mut self) {
         drop_quietly(self.state.take());
         self.saved = None;
-        Ok(Json::null())
     }
 
     fn read(&self) -> Outcome {

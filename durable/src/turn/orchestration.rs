@@ -405,8 +405,6 @@ impl OrchestrationInstance {
                     self.complete(task, outcome, changes);
                 }
             }
-            // Nothing of the kind runs for an orchestration.
-            Inbound::OperationEnded { .. } => {}
             Inbound::Recover => {
                 for task in self.core.recover(MAX_LOST_ATTEMPTS) {
                     self.arrived(task, true, changes);
@@ -451,7 +449,9 @@ impl OrchestrationInstance {
             Inbound::Message(Body::Lock { reply, .. }) => {
                 self.refuse_operation("lock", Some(reply));
             }
-            Inbound::Message(Body::Unlock { .. } | Body::Proceed) => {}
+            // These are for entities.
+            Inbound::Message(Body::Unlock { .. } | Body::Proceed)
+            | Inbound::OperationEnded { .. } => {}
         }
     }
 

@@ -42,7 +42,7 @@ struct Options {
 }
 
 /// What each account begins with, in cents.
-const OPENING: i64 = 1_000_00;
+const OPENING: i64 = 100_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Account {

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use crate::plan::{FilePath, Job};
+use examples::FilePath;
+
+use crate::plan::Job;
 
 /// How much is copied at once, in bytes.
 const BUFFER_BYTES: usize = 128 * 1024;

@@ -7,17 +7,16 @@ mod plan;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
 use durable::prelude::*;
 use durable::store::{InstanceKind, InstanceQuery, SqliteStore, Status};
 use durable::{Client, Worker};
-use examples::{Progress, bytes};
+use examples::{FilePath, Progress, blocking, bytes, reason};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{FilePath, Job, Plan};
+use crate::plan::{Job, Plan};
 
 /// Copies a directory tree and verifies every file by its hash.
 #[derive(Parser)]
@@ -80,13 +79,6 @@ async fn remove_parts(job: Job) -> anyhow::Result<()> {
     blocking(move || files::remove_parts(&job)).await
 }
 
-/// File operations block, so they run beside the async runtime.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await?
-}
-
 #[orchestrator]
 async fn backup(ctx: &OrchestrationContext, job: Job) -> Result<Summary, TaskError> {
     let Plan { directories, files, links, problems } = scan(job.clone()).await?;
@@ -123,16 +115,6 @@ async fn backup(ctx: &OrchestrationContext, job: Job) -> Result<Summary, TaskErr
     }
     remove_parts(job).await?;
     Ok(summary)
-}
-
-/// What went wrong, with its causes.
-fn reason(error: &TaskError) -> String {
-    let failure = error.failure();
-    std::iter::once(&failure.message)
-        .chain(&failure.sources)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Counts copies for tests.
@@ -231,33 +213,16 @@ async fn start(client: &Client, job: Job) -> anyhow::Result<String> {
 
 /// Shows progress until the backup ends.
 async fn follow(client: &Client, id: &str) -> anyhow::Result<Summary> {
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
     let handle = client.orchestration::<Summary>(id);
-    let result = handle.result();
-    tokio::pin!(result);
     let mut progress: Option<Progress> = None;
-    loop {
-        tokio::select! {
-            summary = &mut result => {
-                if let Some(progress) = progress {
-                    progress.finish();
-                }
-                return Ok(summary?);
-            }
-            () = pause(LOOK_EVERY) => {
-                let status = handle.status().await?;
-                if let Some(report) = status.custom_status {
-                    let report: Report = report.decode()?;
-                    progress
-                        .get_or_insert_with(|| Progress::new("files", report.total, report.done))
-                        .set(report.done);
-                }
-            }
-        }
+    let result = examples::follow(&handle, |report: Report| {
+        progress
+            .get_or_insert_with(|| Progress::new("files", report.total, report.done))
+            .set(report.done);
+    })
+    .await;
+    if let Some(progress) = progress {
+        progress.finish();
     }
-}
-
-#[allow(clippy::disallowed_methods)] // The program shows progress in real time.
-async fn pause(length: Duration) {
-    tokio::time::sleep(length).await;
+    Ok(result?)
 }

@@ -1,11 +1,10 @@
 //! What a backup has to do: its job, the paths in it, and the list made by walking the tree.
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use examples::FilePath;
+use examples::files::beside;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
@@ -43,57 +42,10 @@ impl Job {
         self.destination.to_path().join(file.to_path())
     }
 
-    /// Where copies are made before they are put into their place.
+    /// Where copies are made before they are put into their place: beside the destination, so that
+    /// the copy itself equals its source.
     pub(crate) fn parts(&self) -> PathBuf {
         beside(&self.destination.to_path(), ".durable.parts")
-    }
-}
-
-/// A name beside the destination, so that the copy itself equals its source.
-fn beside(destination: &Path, suffix: &str) -> PathBuf {
-    let mut name = destination.file_name().unwrap_or_else(|| OsStr::new("backup")).to_owned();
-    name.push(suffix);
-    destination.with_file_name(name)
-}
-
-/// A path. Names that are not UTF-8 are kept byte by byte.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum FilePath {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl FilePath {
-    pub(crate) fn new(path: &Path) -> Self {
-        match path.to_str() {
-            Some(text) => Self::Text(text.to_owned()),
-            None => Self::Bytes(path.as_os_str().as_bytes().to_vec()),
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-
-    pub(crate) fn to_path(&self) -> PathBuf {
-        match self {
-            Self::Text(text) => PathBuf::from(text),
-            Self::Bytes(bytes) => PathBuf::from(OsString::from_vec(bytes.clone())),
-        }
-    }
-}
-
-impl fmt::Display for FilePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            // Escaped, so that each path is one line that tells it from all others.
-            Self::Bytes(bytes) => write!(f, "{}", bytes.escape_ascii()),
-        }
     }
 }
 

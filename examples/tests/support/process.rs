@@ -1,0 +1,92 @@
+//! Programs as a person runs them: started, killed at random moments, and started again.
+
+#![allow(dead_code)] // No test needs all of it.
+
+use std::ops::Range;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// Random moments, from a seed that is printed; `DURABLE_KILL_SEED` gives another one.
+pub(crate) fn random() -> fastrand::Rng {
+    let seed = std::env::var("DURABLE_KILL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or(7);
+    println!("seed {seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+/// What a program wrote.
+pub(crate) fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Runs a program that must succeed, and gives what it wrote.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    text(&output)
+}
+
+/// Runs a program that must fail, and gives what it wrote.
+pub(crate) fn fail(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "it should have failed:\n{}", text(&output));
+    text(&output)
+}
+
+/// Waits for a real process, which keeps real time.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn wait(length: Duration) {
+    std::thread::sleep(length);
+}
+
+/// Kills a program after this time. Says whether it was still running.
+pub(crate) fn kill_after(mut child: Child, length: Duration) -> bool {
+    wait(length);
+    let running = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    running
+}
+
+/// What came of a program that was killed and run again.
+pub(crate) struct Interrupted {
+    pub(crate) kills: usize,
+    /// What each run wrote; the last one is the run that was not killed.
+    pub(crate) runs: Vec<String>,
+}
+
+impl Interrupted {
+    /// What the last run wrote.
+    pub(crate) fn last(&self) -> &str {
+        &self.runs[self.kills]
+    }
+}
+
+/// Runs a program again and again, killed after so many milliseconds, until it ends by itself or
+/// was killed often enough; then lets it run to its end, which must be a good one.
+pub(crate) fn interrupted(
+    command: impl Fn() -> Command,
+    random: &mut fastrand::Rng,
+    millis: Range<u64>,
+    most: usize,
+) -> Interrupted {
+    let mut runs = Vec::new();
+    loop {
+        let mut command = command();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let killed = runs.len() < most && {
+            wait(Duration::from_millis(random.u64(millis.clone())));
+            let running = child.try_wait().unwrap().is_none();
+            child.kill().unwrap();
+            running
+        };
+        let output = child.wait_with_output().unwrap();
+        runs.push(text(&output));
+        // One that was killed while it ended may have succeeded all the same.
+        if !killed || output.status.success() {
+            assert!(output.status.success(), "{}", text(&output));
+            println!("{} kills", runs.len() - 1);
+            return Interrupted { kills: runs.len() - 1, runs };
+        }
+    }
+}
