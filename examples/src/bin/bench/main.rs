@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Activities are dispatched: queued, run by whichever worker takes them, their results stored; and
-//! they do nothing. SQLite flushes every commit.
+//! they do nothing. `SQLite` flushes every commit.
 
 mod measure;
 mod programs;
