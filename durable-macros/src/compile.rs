@@ -179,7 +179,7 @@ pub(crate) fn entity(attr: TokenStream, item: TokenStream) -> TokenStream {
     };
     let helpers = take_helpers(&mut block);
     check_impl(&block, "#[entity]", &mut diag);
-    mark_awaits(&mut block, &helpers);
+    prepare_operations(&mut block, &helpers);
     let name = type_name(&block);
     if name.is_none() {
         diag.error(Code::Item, &block.self_ty, "an entity is a type with a name");
@@ -294,8 +294,9 @@ fn take_helpers(block: &mut syn::ItemImpl) -> BTreeSet<Ident> {
     helpers
 }
 
-/// Has rustc say why an operation cannot await what is no future, which may be another entity.
-fn mark_awaits(block: &mut syn::ItemImpl, helpers: &BTreeSet<Ident>) {
+/// Lets operations take what they need to take, and has rustc say why they cannot await what is no
+/// future, which may be another entity.
+fn prepare_operations(block: &mut syn::ItemImpl, helpers: &BTreeSet<Ident>) {
     struct Mark;
     impl VisitMut for Mark {
         fn visit_expr_await_mut(&mut self, awaited: &mut syn::ExprAwait) {
@@ -306,10 +307,15 @@ fn mark_awaits(block: &mut syn::ItemImpl, helpers: &BTreeSet<Ident>) {
         }
     }
     for item in &mut block.items {
-        if let syn::ImplItem::Fn(method) = item
-            && method.sig.asyncness.is_some()
-            && !helpers.contains(&method.sig.ident)
-        {
+        let syn::ImplItem::Fn(method) = item else { continue };
+        if method.sig.receiver().is_none() || helpers.contains(&method.sig.ident) {
+            continue;
+        }
+        // An operation owns its arguments, whatever it does with them.
+        method.attrs.push(syn::parse_quote! {
+            #[allow(clippy::needless_pass_by_value, clippy::unused_async, clippy::unused_self)]
+        });
+        if method.sig.asyncness.is_some() {
             Mark.visit_block_mut(&mut method.block);
         }
     }

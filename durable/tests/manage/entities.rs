@@ -20,10 +20,7 @@ pub enum Light {
 impl Light {
     /// Switches it.
     pub fn switch(&mut self, since: u32) -> bool {
-        *self = match self.is_on() {
-            true => Self::Off,
-            false => Self::On { since },
-        };
+        *self = if self.is_on() { Self::Off } else { Self::On { since } };
         self.is_on()
     }
 
@@ -114,7 +111,7 @@ async fn uses(ctx: &OrchestrationContext) -> Result<(i64, bool, Option<i64>), Ta
     let tally = ctx.entity::<Tally>("t");
     let sum = tally.slowly(5).await?;
     tally.add(1).signal();
-    tally.remember("later".to_owned()).signal_at(ctx.now() + Duration::from_secs(60));
+    tally.remember("later".to_owned()).signal_at(ctx.now() + Duration::from_mins(1));
     let on = ctx.entity::<Light>("l").switch(3).await?;
     tally.delete().await?;
     let state = tally.state().await?.map(|tally| tally.0);

@@ -39,7 +39,7 @@ async fn writes(
     books: Vec<String>,
 ) -> Result<(), TaskError> {
     let diaries: Vec<_> = books.iter().map(|book| ctx.entity::<Diary>(book.clone())).collect();
-    let set: Vec<_> = diaries.iter().map(|diary| diary.id()).collect();
+    let set = books.iter().map(|book| ctx.entity::<Diary>(book.clone()).id()).collect::<Vec<_>>();
     let guard = ctx.lock(set).await;
     for diary in &diaries {
         diary.note(format!("{name} begins")).await?;
@@ -106,7 +106,7 @@ async fn leaves(ctx: &OrchestrationContext, how: String) -> Result<String, TaskE
             let _ = ctx.lock(diary.id()).await;
         }
         "time limit" => {
-            let Ok(_guard) = ctx.lock(diary.id()).timeout(Duration::from_secs(60)).await else {
+            let Ok(_guard) = ctx.lock(diary.id()).timeout(Duration::from_mins(1)).await else {
                 return Ok("late".to_owned());
             };
             diary.note("in".to_owned()).await?;
@@ -149,8 +149,8 @@ async fn leaves(ctx: &OrchestrationContext, how: String) -> Result<String, TaskE
 /// Waits for a lock no longer than a second.
 #[orchestrator]
 async fn impatient(ctx: &OrchestrationContext, books: Vec<String>) -> Result<bool, TaskError> {
-    let diaries: Vec<_> = books.into_iter().map(|book| ctx.entity::<Diary>(book)).collect();
-    let set: Vec<_> = diaries.iter().map(|diary| diary.id()).collect();
+    let diaries: Vec<_> = books.iter().map(|book| ctx.entity::<Diary>(book.clone())).collect();
+    let set = books.iter().map(|book| ctx.entity::<Diary>(book.clone()).id()).collect::<Vec<_>>();
     let Ok(_guard) = ctx.lock(set).timeout(Duration::from_secs(1)).await else {
         return Ok(false);
     };
