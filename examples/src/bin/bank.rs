@@ -130,7 +130,7 @@ async fn main() -> anyhow::Result<()> {
     }
 
     let worker = start_worker(store).await?;
-    check(&client, options.accounts, opening, made).await?;
+    check(&worker.client(), options.accounts, opening, made).await?;
     worker.shutdown().await;
     Ok(())
 }
