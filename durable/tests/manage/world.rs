@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use durable::prelude::*;
 use durable::store::{MemoryStore, Message, SqliteStore, Store};
-use durable::{Client, ClientError, Clock, Handle, Status, VirtualClock, Worker, WorkerBuilder};
+use durable::{
+    Client, ClientError, Clock, Handle, HistoryEvent, Status, VirtualClock, Worker, WorkerBuilder,
+};
 use serde::{Deserialize, Serialize};
 
 /// Farther away than time can pass by itself while a slow disk is waited for.
@@ -142,6 +144,27 @@ impl World {
             }
         })
         .await;
+    }
+
+    /// Waits until an instance says this about itself, as JSON text.
+    pub async fn until_says<T>(&self, handle: &Handle<T>, wanted: &str) {
+        self.drive(async {
+            loop {
+                let status = handle.status().await.unwrap();
+                if status.custom_status.as_ref().is_some_and(|said| said.as_str() == wanted) {
+                    return;
+                }
+                assert!(!status.status.is_terminal(), "it has ended: {status:?}");
+                self.clock.sleep_until(self.now() + Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// What happened to an instance, without the turns.
+    pub async fn events<T>(&self, handle: &Handle<T>) -> Vec<HistoryEvent> {
+        let history = self.drive(handle.history()).await.unwrap();
+        history.into_iter().flat_map(|turn| turn.events).collect()
     }
 
     /// Waits until an instance is blocked, and gives the reason.

@@ -1,0 +1,200 @@
+//! Orchestrations that start others: whose child is whose, which ids they may have, and how failures
+//! come up.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use durable::prelude::*;
+use durable::{ClientError, InstanceQuery, Status, TaskErrorKind, Worker};
+use serde::{Deserialize, Serialize};
+
+use crate::world::*;
+
+/// Its id, and that of who waits for it.
+#[orchestrator]
+async fn kin(ctx: &OrchestrationContext) -> (String, Option<String>) {
+    (ctx.instance_id(), ctx.parent())
+}
+
+#[orchestrator]
+async fn two_children() -> Result<Vec<(String, Option<String>)>, TaskError> {
+    let (a, b) = try_join!(kin(), kin())?;
+    Ok(vec![a, b, kin().instance_id("given").await?])
+}
+
+/// Starts a child that must not have this id, at this depth.
+#[orchestrator]
+async fn wants_id(depth: u32, id: String) -> Result<String, TaskError> {
+    if depth > 0 {
+        return wants_id(depth - 1, id).await;
+    }
+    match kin().instance_id(id).await {
+        Ok((id, _)) => Ok(id),
+        Err(error) => Ok(format!("{:?} {} {error}", error.kind(), error.is_non_retryable())),
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("the {0} is empty")]
+pub struct Empty(String);
+
+#[activity]
+async fn pours(from: String) -> Result<(), Empty> {
+    Err(Empty(from))
+}
+
+/// Fails so many levels down.
+#[orchestrator]
+async fn deep(depth: u32) -> Result<(), TaskError> {
+    if depth == 0 { pours("tank".to_owned()).await } else { deep(depth - 1).await }
+}
+
+/// Starts others and does not wait for them.
+#[orchestrator]
+async fn lets_go(ctx: &OrchestrationContext) -> Vec<String> {
+    let given = collect(1).instance_id("free").tag("kind", "free");
+    vec![ctx.start(given), ctx.start(kin()), ctx.start(kin().instance_id("taken"))]
+}
+
+/// Waits for a child no longer than a minute.
+#[orchestrator]
+async fn impatient() -> Result<bool, TaskError> {
+    match collect(1).instance_id("slow").timeout(Duration::from_mins(1)).await {
+        Err(error) => Ok(error.is_timeout()),
+        Ok(_) => Ok(false),
+    }
+}
+
+/// The worker of these tests has it not.
+#[orchestrator]
+async fn stranger() -> u32 {
+    1
+}
+
+#[orchestrator]
+async fn asks_a_stranger() -> Result<u32, TaskError> {
+    stranger().instance_id("stranger").await
+}
+
+fn builder(world: &World) -> durable::WorkerBuilder {
+    world
+        .builder()
+        .orchestrator(kin)
+        .orchestrator(two_children)
+        .orchestrator(wants_id)
+        .orchestrator(deep)
+        .orchestrator(lets_go)
+        .orchestrator(impatient)
+        .orchestrator(asks_a_stranger)
+        .activity(pours)
+}
+
+async fn worker(world: &World) -> Worker {
+    builder(world).start().await.unwrap()
+}
+
+on_every_store! {
+    async fn children_have_ids_of_their_own_and_know_their_parent(world: World) {
+        let worker = worker(&world).await;
+        let client = worker.client();
+        let handle = client.start(two_children().instance_id("p")).await.unwrap();
+        let children = world.drive(handle.result()).await.unwrap();
+        let ids: BTreeSet<&str> = children.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(ids.len(), 3, "{ids:?}");
+        assert!(children.iter().all(|(_, parent)| parent.as_deref() == Some("p")));
+        assert!(children[0].0.starts_with("p:") && children[1].0.starts_with("p:"), "{children:?}");
+        let query = InstanceQuery { parent: Some("p".to_owned()), ..InstanceQuery::default() };
+        assert_eq!(client.count(&query).await.unwrap(), 3);
+        // Nobody waits for what a client starts.
+        let handle = client.start(kin()).await.unwrap();
+        let (id, parent) = world.drive(handle.result()).await.unwrap();
+        assert_eq!((id.as_str(), parent), (handle.id(), None));
+    }
+
+    async fn a_child_cannot_have_the_id_of_one_that_waits_for_it(world: World) {
+        let worker = worker(&world).await;
+        for depth in 0..3 {
+            let call = wants_id(depth, "same".to_owned()).instance_id("same");
+            let handle = worker.client().start(call).await.unwrap();
+            let told = world.drive(handle.result()).await.unwrap();
+            assert!(told.starts_with("Refused ") && told.contains("exists already"), "{told}");
+        }
+    }
+
+    async fn an_id_that_cannot_be_used_fails_the_call_alone(world: World) {
+        let worker = worker(&world).await;
+        for (id, rule) in [
+            ("@purse@p".to_owned(), "must not begin with `@`"),
+            (String::new(), "must not be empty"),
+            ("a/b".to_owned(), "must not contain `/`"),
+            ("x".repeat(257), "257 bytes, the limit is 256"),
+        ] {
+            let handle = worker.client().start(wants_id(0, id)).await.unwrap();
+            let told = world.drive(handle.result()).await.unwrap();
+            assert!(told.starts_with("Refused true ") && told.contains(rule), "{told}");
+        }
+    }
+
+    async fn a_failure_comes_up_through_every_level(world: World) {
+        let worker = worker(&world).await;
+        let handle = worker.client().start(deep(4)).await.unwrap();
+        let Err(ClientError::Task(error)) = world.drive(handle.result()).await else {
+            panic!("it did not fail");
+        };
+        let (mut depth, mut next) = (0, Some(&error));
+        while let Some(cause) = next {
+            assert_eq!(cause.kind(), TaskErrorKind::Failed);
+            (depth, next) = (depth + 1, cause.cause());
+        }
+        // Five orchestrations and the activity.
+        assert_eq!((depth, error.root_cause().task()), (6, "pours"));
+        assert_eq!(error.find(), Some(Empty("tank".to_owned())));
+        assert!(error.root_cause().to_string().contains("the tank is empty"), "{error}");
+    }
+
+    async fn what_is_let_go_goes_on_by_itself(world: World) {
+        let worker = worker(&world).await;
+        let client = worker.client();
+        let taken = client.start(collect(1).instance_id("taken")).await.unwrap();
+        world.until(&taken, Status::Running).await;
+        let parent = client.start(lets_go()).await.unwrap();
+        let ids = world.drive(parent.result()).await.unwrap();
+        let free = client.orchestration::<Vec<u32>>(&ids[0]);
+        world.drive(async { while free.status().await.is_err() { settle().await; } }).await;
+        free.raise_event("number", 7_u32).await.unwrap();
+        assert_eq!(world.drive(free.result()).await.unwrap(), [7]);
+        let status = free.status().await.unwrap();
+        assert_eq!((status.parent, status.tags["kind"].as_str()), (None, "free"));
+        let generated = client.orchestration::<(String, Option<String>)>(&ids[1]);
+        world.drive(async { while generated.status().await.is_err() { settle().await; } }).await;
+        assert_eq!(world.drive(generated.result()).await.unwrap(), (ids[1].clone(), None));
+        // One that runs under the id is left alone.
+        taken.raise_event("number", 8_u32).await.unwrap();
+        assert_eq!(world.drive(taken.result()).await.unwrap(), [8]);
+    }
+
+    async fn a_child_that_is_not_waited_for_any_more_goes_on(world: World) {
+        let worker = worker(&world).await;
+        let client = worker.client();
+        let handle = client.start(impatient()).await.unwrap();
+        let slow = client.orchestration::<Vec<u32>>("slow");
+        world.drive(async { while slow.status().await.is_err() { settle().await; } }).await;
+        world.clock.advance(Duration::from_mins(1));
+        assert!(world.drive(handle.result()).await.unwrap());
+        slow.raise_event("number", 7_u32).await.unwrap();
+        assert_eq!(world.drive(slow.result()).await.unwrap(), [7]);
+    }
+
+    async fn a_child_that_no_worker_knows_waits_for_one_that_does(world: World) {
+        let client = world.client();
+        let first = worker(&world).await;
+        let handle = client.start(asks_a_stranger()).await.unwrap();
+        let child = client.orchestration::<u32>("stranger");
+        world.drive(async { while child.status().await.is_err() { settle().await; } }).await;
+        let reason = world.blocked(&child).await;
+        assert_eq!(reason, "no worker has registered the orchestrator `stranger`");
+        first.shutdown().await;
+        let _worker = builder(&world).orchestrator(stranger).start().await.unwrap();
+        assert_eq!(world.drive(handle.result()).await.unwrap(), 1);
+    }
+}
