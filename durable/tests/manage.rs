@@ -26,6 +26,8 @@ mod listing;
 mod long;
 #[path = "manage/mismatches.rs"]
 mod mismatches;
+#[path = "manage/patterns.rs"]
+mod patterns;
 #[path = "manage/purging.rs"]
 mod purging;
 #[path = "manage/renewing.rs"]

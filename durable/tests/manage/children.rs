@@ -56,6 +56,24 @@ async fn lets_go(ctx: &OrchestrationContext) -> Vec<String> {
     vec![ctx.start(given), ctx.start(kin()), ctx.start(kin().instance_id("taken"))]
 }
 
+/// Starts what cannot be started.
+#[orchestrator]
+async fn lets_go_wrongly(ctx: &OrchestrationContext, id: String) -> Result<String, TaskError> {
+    let id = ctx.start(kin().instance_id(id));
+    ctx.wait_for_event::<()>("end").await?;
+    Ok(id)
+}
+
+/// The lengths of the ids of so many levels, each a child of the one above.
+#[orchestrator]
+async fn levels(ctx: &OrchestrationContext, depth: u32) -> Result<Vec<usize>, TaskError> {
+    let mut lengths = vec![ctx.instance_id().len()];
+    if depth > 0 {
+        lengths.extend(levels(depth - 1).await?);
+    }
+    Ok(lengths)
+}
+
 /// Waits for a child no longer than a minute.
 #[orchestrator]
 async fn impatient() -> Result<bool, TaskError> {
@@ -84,6 +102,8 @@ fn builder(world: &World) -> durable::WorkerBuilder {
         .orchestrator(wants_id)
         .orchestrator(deep)
         .orchestrator(lets_go)
+        .orchestrator(lets_go_wrongly)
+        .orchestrator(levels)
         .orchestrator(impatient)
         .orchestrator(asks_a_stranger)
         .activity(pours)
@@ -196,5 +216,31 @@ on_every_store! {
         first.shutdown().await;
         let _worker = builder(&world).orchestrator(stranger).start().await.unwrap();
         assert_eq!(world.drive(handle.result()).await.unwrap(), 1);
+    }
+
+    async fn what_cannot_be_let_go_fails_who_tried(world: World) {
+        let worker = worker(&world).await;
+        for id in ["@purse@p", "", "a/b"] {
+            let handle = worker.client().start(lets_go_wrongly(id.to_owned())).await.unwrap();
+            let failure = world.failure(&handle).await;
+            assert!(failure.contains("cannot be used"), "{failure}");
+        }
+        // Its own id is a valid one, and taken.
+        let call = lets_go_wrongly("own".to_owned()).instance_id("own");
+        let handle = worker.client().start(call).await.unwrap();
+        world.until(&handle, Status::Running).await;
+        settle().await;
+        handle.raise_event("end", ()).await.unwrap();
+        assert_eq!(world.drive(handle.result()).await.unwrap(), "own");
+        assert_eq!(handle.status().await.unwrap().name, "lets_go_wrongly");
+    }
+
+    async fn derived_ids_stay_within_the_limit(world: World) {
+        let worker = worker(&world).await;
+        let call = levels(50).instance_id("x".repeat(200));
+        let handle = worker.client().start(call).await.unwrap();
+        let lengths = world.drive(handle.result()).await.unwrap();
+        assert_eq!(lengths.len(), 51);
+        assert!(lengths.iter().all(|length| *length <= 256), "{lengths:?}");
     }
 }

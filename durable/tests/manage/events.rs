@@ -77,6 +77,14 @@ async fn teller(ctx: &OrchestrationContext, others: Vec<String>) -> Result<u32, 
     ctx.wait_for_event::<u32>("number").await
 }
 
+/// Sends an event with a name of so many bytes to itself, and waits for it.
+#[orchestrator]
+async fn long_winded(ctx: &OrchestrationContext, length: usize) -> Result<u32, TaskError> {
+    let name = "n".repeat(length);
+    ctx.send_event(&ctx.instance_id(), &name, 7_u32);
+    ctx.wait_for_event::<u32>(&name).await
+}
+
 async fn worker(world: &World) -> Worker {
     world
         .builder()
@@ -86,6 +94,7 @@ async fn worker(world: &World) -> Worker {
         .orchestrator(either_type)
         .orchestrator(impatient)
         .orchestrator(teller)
+        .orchestrator(long_winded)
         .start()
         .await
         .unwrap()
@@ -210,6 +219,18 @@ on_every_store! {
             let handle = worker.client().start(teller(named(&[id]))).await.unwrap();
             let failure = world.failure(&handle).await;
             assert!(failure.contains("cannot be used"), "{failure}");
+        }
+    }
+
+    async fn a_name_has_a_limit_within_too(world: World) {
+        let worker = worker(&world).await;
+        let longest = durable::MAX_EVENT_NAME_BYTES;
+        let handle = worker.client().start(long_winded(longest)).await.unwrap();
+        assert_eq!(world.drive(handle.result()).await.unwrap(), 7);
+        for length in [longest + 1, 17 * 1024 * 1024] {
+            let handle = worker.client().start(long_winded(length)).await.unwrap();
+            let failure = world.failure(&handle).await;
+            assert!(failure.contains(&format!("the limit is {longest}")), "{failure}");
         }
     }
 }

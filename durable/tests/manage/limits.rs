@@ -1,7 +1,7 @@
 //! What is too large or cannot be saved: it fails where it belongs, and says the limit.
 
 use durable::prelude::*;
-use durable::{Failure, MAX_CUSTOM_STATUS_BYTES, Status, Worker};
+use durable::{Failure, HistoryEvent, MAX_CUSTOM_STATUS_BYTES, Status, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::world::*;
@@ -73,6 +73,20 @@ async fn tries(size: usize) -> Result<Vec<String>, TaskError> {
     Ok(told)
 }
 
+/// Does too much at once.
+#[orchestrator]
+async fn floods(ctx: &OrchestrationContext, count: usize) -> Result<(), TaskError> {
+    ctx.set_custom_status("flooding");
+    ctx.wait_for_event::<()>("go").await?;
+    ctx.set_custom_status("never seen");
+    let mut sent = 0;
+    while sent < count {
+        ctx.send_event("nobody", "drop", sent);
+        sent += 1;
+    }
+    Ok(())
+}
+
 async fn worker(world: &World) -> Worker {
     world
         .builder()
@@ -80,6 +94,7 @@ async fn worker(world: &World) -> Worker {
         .orchestrator(returns_unsayable)
         .orchestrator(returns_much)
         .orchestrator(tries)
+        .orchestrator(floods)
         .activity(finds_unsayable)
         .activity(finds_much)
         .start()
@@ -128,5 +143,19 @@ on_every_store! {
         let status = handle.status().await.unwrap();
         let failure: &Failure = status.failure.as_ref().unwrap().failure();
         assert_eq!((status.status, failure.error_type.as_str()), (Status::Failed, "PayloadTooLarge"));
+    }
+
+    async fn a_turn_does_so_many_things_and_no_more(world: World) {
+        let worker = worker(&world).await;
+        let call = floods(durable::MAX_ACTIONS_PER_TURN + 1);
+        let handle = worker.client().start(call).await.unwrap();
+        handle.raise_event("go", ()).await.unwrap();
+        let failure = world.failure(&handle).await;
+        assert!(failure.contains("more than 100000 calls, timers and messages"), "{failure}");
+        // Nothing of that turn has happened.
+        let status = handle.status().await.unwrap();
+        assert_eq!(status.custom_status.unwrap().as_str(), "\"flooding\"");
+        let events = world.events(&handle).await;
+        assert!(!events.iter().any(|event| matches!(event, HistoryEvent::EventSent { .. })));
     }
 }

@@ -19,6 +19,15 @@ async fn drops(ctx: &OrchestrationContext) -> Result<u32, TaskError> {
     ctx.wait_for_event::<u32>("number").await
 }
 
+/// Ends while a call is under way.
+#[orchestrator]
+async fn ends_first(ctx: &OrchestrationContext, name: String) -> u32 {
+    let call = ctx.spawn(hang(name));
+    ctx.sleep(Duration::from_secs(1)).await;
+    drop(call);
+    7
+}
+
 /// Begins calls now, and looks at their results later, in another order.
 #[orchestrator]
 async fn begins_first(ctx: &OrchestrationContext) -> Result<String, TaskError> {
@@ -82,6 +91,7 @@ async fn worker(world: &World) -> Worker {
     world
         .builder()
         .orchestrator(drops)
+        .orchestrator(ends_first)
         .orchestrator(begins_first)
         .orchestrator(in_time)
         .orchestrator(loses)
@@ -125,6 +135,15 @@ on_every_store! {
         assert_eq!(world.machines.tries("left alone"), 1);
         let events = world.events(&handle).await;
         assert!(!events.iter().any(|event| matches!(event, HistoryEvent::ActivityCancelled { .. })));
+    }
+
+    async fn a_result_does_not_wait_for_what_is_under_way(world: World) {
+        let worker = worker(&world).await;
+        let handle = worker.client().start(ends_first("left".to_owned())).await.unwrap();
+        until_tried(&world, "left", 1).await;
+        assert_eq!(world.drive(handle.result()).await.unwrap(), 7);
+        assert_eq!(handle.status().await.unwrap().status, Status::Completed);
+        assert!(!world.machines.was_cancelled("left"));
     }
 
     async fn what_is_spawned_runs_before_it_is_awaited(world: World) {
