@@ -129,6 +129,7 @@ on_every_store! {
         let handle = client.start(kin()).await.unwrap();
         let (id, parent) = world.drive(handle.result()).await.unwrap();
         assert_eq!((id.as_str(), parent), (handle.id(), None));
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     }
 
     async fn a_child_cannot_have_the_id_of_one_that_waits_for_it(world: World) {

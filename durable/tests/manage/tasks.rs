@@ -188,6 +188,19 @@ on_every_store! {
         assert_eq!(world.machines.tries("machine"), 1);
     }
 
+    async fn an_activity_that_kills_every_worker_is_given_up(world: World) {
+        let handle = world.client().start(forever("killer".to_owned())).await.unwrap();
+        for attempt in 1..=durable::MAX_LOST_ATTEMPTS {
+            let worker = worker(&world).await;
+            until_tried(&world, "killer", attempt).await;
+            drop(worker);
+        }
+        let _worker = worker(&world).await;
+        let failure = world.failure(&handle).await;
+        assert!(failure.contains("attempts of it were under way"), "{failure}");
+        assert_eq!(world.machines.tries("killer"), durable::MAX_LOST_ATTEMPTS);
+    }
+
     async fn the_others_go_on_after_the_first(world: World) {
         let worker = worker(&world).await;
         let handle = worker.client().start(any_then_all()).await.unwrap();
