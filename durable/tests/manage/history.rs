@@ -30,6 +30,9 @@ on_every_store! {
         world.until(&ended, Status::Suspended).await;
         ended.terminate("enough").await.unwrap();
         world.until(&ended, Status::Terminated).await;
+        // The listener is told after the commit, which a client may see before it.
+        let last = ("collect".to_owned(), Status::Terminated);
+        world.drive(async { while !told.lock().unwrap().contains(&last) { settle().await; } }).await;
         let told = told.lock().unwrap().clone();
         let of = |name| told.iter().filter(|(n, _)| n == name).map(|(_, s)| *s).collect::<Vec<_>>();
         assert_eq!(of("moment"), [Status::Running, Status::Completed]);
