@@ -56,6 +56,14 @@ async fn lets_go(ctx: &OrchestrationContext) -> Vec<String> {
     vec![ctx.start(given), ctx.start(kin()), ctx.start(kin().instance_id("taken"))]
 }
 
+/// Starts one that begins later, and tells it something before.
+#[orchestrator]
+async fn lets_go_later(ctx: &OrchestrationContext, at: Timestamp) -> String {
+    let id = ctx.start(collect(1).instance_id("later").start_at(at));
+    ctx.send_event(&id, "number", 7_u32);
+    id
+}
+
 /// Starts what cannot be started.
 #[orchestrator]
 async fn lets_go_wrongly(ctx: &OrchestrationContext, id: String) -> Result<String, TaskError> {
@@ -102,6 +110,7 @@ fn builder(world: &World) -> durable::WorkerBuilder {
         .orchestrator(wants_id)
         .orchestrator(deep)
         .orchestrator(lets_go)
+        .orchestrator(lets_go_later)
         .orchestrator(lets_go_wrongly)
         .orchestrator(levels)
         .orchestrator(impatient)
@@ -217,6 +226,19 @@ on_every_store! {
         first.shutdown().await;
         let _worker = builder(&world).orchestrator(stranger).start().await.unwrap();
         assert_eq!(world.drive(handle.result()).await.unwrap(), 1);
+    }
+
+    async fn what_is_let_go_may_begin_later(world: World) {
+        let worker = worker(&world).await;
+        let at = world.now() + FAR;
+        let handle = worker.client().start(lets_go_later(at)).await.unwrap();
+        let id = world.drive(handle.result()).await.unwrap();
+        let later = worker.client().orchestration::<Vec<u32>>(id);
+        world.drive(async { while later.status().await.is_err() { settle().await; } }).await;
+        let status = later.status().await.unwrap();
+        assert_eq!((status.status, status.starts_at), (Status::Pending, Some(at)));
+        world.clock.advance_to(at);
+        assert_eq!(world.drive(later.result()).await.unwrap(), [7]);
     }
 
     async fn what_cannot_be_let_go_fails_who_tried(world: World) {

@@ -67,6 +67,15 @@ async fn impatient(ctx: &OrchestrationContext) -> Result<(Option<u32>, Option<u3
     Ok((first, second))
 }
 
+/// Looks for numbers without waiting for them.
+#[orchestrator]
+async fn looks(ctx: &OrchestrationContext) -> Result<(Option<u32>, Option<u32>), TaskError> {
+    ctx.wait_for_event::<()>("go").await?;
+    let first = ctx.wait_for_event::<u32>("number").timeout(Duration::ZERO).await?;
+    let second = ctx.wait_for_event::<u32>("number").timeout(Duration::ZERO).await?;
+    Ok((first, second))
+}
+
 /// Tells others of numbers, and itself at last.
 #[orchestrator]
 async fn teller(ctx: &OrchestrationContext, others: Vec<String>) -> Result<u32, TaskError> {
@@ -93,6 +102,7 @@ async fn worker(world: &World) -> Worker {
         .orchestrator(strict)
         .orchestrator(either_type)
         .orchestrator(impatient)
+        .orchestrator(looks)
         .orchestrator(teller)
         .orchestrator(long_winded)
         .start()
@@ -191,6 +201,14 @@ on_every_store! {
         assert_eq!(world.drive(handle.result()).await.unwrap(), (None, Some(7)));
         worker.shutdown().await;
         assert!(world.scheduled().await.is_empty());
+    }
+
+    async fn a_limit_of_zero_takes_what_is_there(world: World) {
+        let worker = worker(&world).await;
+        let handle = worker.client().start(looks()).await.unwrap();
+        handle.raise_event("number", 7_u32).await.unwrap();
+        handle.raise_event("go", ()).await.unwrap();
+        assert_eq!(world.drive(handle.result()).await.unwrap(), (Some(7), None));
     }
 
     async fn orchestrations_tell_each_other_and_nobody_else_hears(world: World) {

@@ -39,7 +39,7 @@ async fn begins_first(ctx: &OrchestrationContext) -> Result<String, TaskError> {
 
 #[orchestrator]
 async fn in_time(name: String) -> Result<bool, TaskError> {
-    match hang(name).timeout(Duration::from_mins(1)).await {
+    match hang(name).timeout(Duration::from_hours(1)).await {
         Err(error) => Ok(error.is_timeout()),
         Ok(()) => Ok(false),
     }
@@ -160,7 +160,7 @@ on_every_store! {
         let worker = worker(&world).await;
         let handle = worker.client().start(in_time("slow".to_owned())).await.unwrap();
         until_tried(&world, "slow", 1).await;
-        world.clock.advance(Duration::from_mins(1));
+        world.clock.advance(Duration::from_hours(1));
         assert!(world.drive(handle.result()).await.unwrap());
         until_cancelled(&world, "slow").await;
     }
