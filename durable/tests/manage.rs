@@ -48,3 +48,5 @@ mod terminating;
 mod timers;
 #[path = "manage/versions.rs"]
 mod versions;
+#[path = "manage/watched.rs"]
+mod watched;
