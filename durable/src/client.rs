@@ -25,6 +25,7 @@ pub use self::error::ClientError;
 pub use self::handle::Handle;
 pub(crate) use self::id::{check_entity_key, check_instance_id};
 pub use self::list::{InstanceList, InstanceStream};
+pub(crate) use self::manage::check_event_name;
 pub use self::manage::{MAX_EVENT_NAME_BYTES, MAX_REASON_BYTES, Terminate};
 pub use self::purge::{DEFAULT_PURGE_INSTANCES, Purge, Purged};
 pub use self::restart::Restart;

@@ -65,13 +65,17 @@ impl OrchestrationContext {
     /// an instance that does not exist or has ended is dropped.
     ///
     /// # Panics
-    /// If the payload cannot be serialised or the id is not valid, which fails this orchestration.
+    /// If the payload cannot be serialised, or the id or the name is not valid, which fails this
+    /// orchestration.
     pub fn send_event<T: Serialize>(&self, instance: &str, name: impl EventName<T>, value: T) {
-        if let Err(reason) = crate::client::check_instance_id(instance) {
+        let name = name.event_name();
+        let checked = crate::client::check_instance_id(instance)
+            .and_then(|()| crate::client::check_event_name(&name));
+        if let Err(reason) = checked {
             panic!("{reason}");
         }
         let value = encoded("the payload of an event", &value);
-        scope::with(|core| core.send_event(instance, &name.event_name(), value));
+        scope::with(|core| core.send_event(instance, &name, value));
     }
 
     /// A proxy of the entity of type `E` with this key.

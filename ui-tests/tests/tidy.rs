@@ -1,6 +1,6 @@
 //! Every rule has a case that shows its message, and every case shows which rule it is for. The
 //! rules are the codes in `diag.rs` and, where types decide, the messages of the traits in
-//! `durable`.
+//! `durable`. And every test that a page of the documentation names is there.
 
 #![allow(clippy::unwrap_used)] // A test may panic; what it reads is in the repository.
 
@@ -101,5 +101,41 @@ fn every_rule_has_a_case_and_every_case_a_rule() {
 fn no_expected_message_lacks_its_case() {
     for expected in files(&root().join("ui-tests/tests/ui"), "stderr") {
         assert!(expected.with_extension("rs").exists(), "{} is left over", expected.display());
+    }
+}
+
+/// The tests that a page names, as `file.rs::function`, below `durable/tests`.
+fn named_tests(page: &str) -> Vec<(&str, &str)> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.filter_map(|code| code.split_once("::"))
+        .filter(|(file, _)| Path::new(file).extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_list_of_features_names_exists() {
+    let page = read(&root().join("docs/features.md"));
+    let named = named_tests(&page);
+    assert!(named.len() > 100, "the page is not read as it is written: {named:?}");
+    for (file, function) in named {
+        let path = root().join("durable/tests").join(file);
+        assert!(path.exists(), "docs/features.md names a file that is not there: {file}");
+        let source = read(&path);
+        assert!(
+            source.contains(&format!("fn {function}(")),
+            "docs/features.md names a test that is not there: {file}::{function}"
+        );
+    }
+}
+
+/// A row that shows no test says that the feature is not offered.
+#[test]
+fn every_row_of_the_list_of_features_shows_a_test_or_says_no() {
+    let page = read(&root().join("docs/features.md"));
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    for row in rows.filter(|row| !row.starts_with("| The original ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, here, _, shown] = cells[..] else { panic!("not four columns: {row}") };
+        assert!(here == "No" || !named_tests(shown).is_empty(), "it shows no test: {row}");
     }
 }

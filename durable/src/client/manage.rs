@@ -45,19 +45,27 @@ impl Client {
 
 /// A reason that is not too long.
 fn checked(what: &str, reason: String) -> Result<String, ClientError> {
-    check_length(what, "reason", &reason, MAX_REASON_BYTES)?;
+    check_text("reason", &reason, MAX_REASON_BYTES).map_err(|rule| invalid(what, rule))?;
     Ok(reason)
 }
 
-fn check_length(function: &str, what: &str, text: &str, limit: usize) -> Result<(), ClientError> {
-    let rule = if text.len() > limit {
-        format!("the {what} has {} bytes, the limit is {limit}", text.len())
-    } else if text.contains('\0') {
-        format!("the {what} must not hold a NUL character")
-    } else {
-        return Ok(());
-    };
-    Err(ClientError::InvalidArguments { function: function.to_owned(), reason: rule })
+/// Whether an event may have this name; if not, why.
+pub(crate) fn check_event_name(name: &str) -> Result<(), String> {
+    check_text("name of the event", name, MAX_EVENT_NAME_BYTES)
+}
+
+fn check_text(what: &str, text: &str, limit: usize) -> Result<(), String> {
+    if text.len() > limit {
+        return Err(format!("the {what} has {} bytes, the limit is {limit}", text.len()));
+    }
+    if text.contains('\0') {
+        return Err(format!("the {what} must not hold a NUL character"));
+    }
+    Ok(())
+}
+
+fn invalid(function: &str, reason: String) -> ClientError {
+    ClientError::InvalidArguments { function: function.to_owned(), reason }
 }
 
 impl<T> Handle<T> {
@@ -75,7 +83,7 @@ impl<T> Handle<T> {
         value: P,
     ) -> Result<(), ClientError> {
         let name = name.event_name();
-        check_length("raise_event", "name of the event", &name, MAX_EVENT_NAME_BYTES)?;
+        check_event_name(&name).map_err(|reason| invalid("raise_event", reason))?;
         let encoded = crate::task::encode_input(&value)
             .map_err(|failure| ClientError::invalid_arguments(&name, &failure))?;
         // It is not kept across the await, so it need not be `Send`.

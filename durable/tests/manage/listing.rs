@@ -59,6 +59,12 @@ on_every_store! {
         assert_eq!(ids(&client, InstanceQuery { id_prefix: prefix, ..any() }).await, ["open"]);
         let created_to = Some(later);
         assert_eq!(ids(&client, InstanceQuery { created_to, ..any() }).await, ["done"]);
+        let (created_from, updated_to) = (Some(later), Some(later));
+        let young = ids(&client, InstanceQuery { created_from, ..any() }).await;
+        assert_eq!(young, ["leaf", "next", "open", "parent"]);
+        assert_eq!(ids(&client, InstanceQuery { updated_to, ..any() }).await, ["done"]);
+        let kind = Some(durable::InstanceKind::Entity);
+        assert_eq!(ids(&client, InstanceQuery { kind, ..any() }).await, [""; 0]);
         let updated_from = Some(later);
         let recent = ids(&client, InstanceQuery { updated_from, ..any() }).await;
         assert_eq!(recent, ["leaf", "next", "open", "parent"]);

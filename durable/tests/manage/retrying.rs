@@ -135,6 +135,9 @@ async fn watchful(name: String) -> Result<String, TaskError> {
 #[orchestrator]
 async fn several(kind: String) -> Result<String, TaskError> {
     let policy = RetryPolicy::fixed(second()).max_attempts(4);
+    // So long that no disk is slow beside it.
+    let long = Duration::from_mins(5);
+    let rare = RetryPolicy::fixed(long).max_attempts(4);
     Ok(match &*kind {
         "panics" => format!("{:?}", panics().retry(policy).await?),
         "declines" => format!("{:?}", declines(false).retry(policy).await?),
@@ -143,8 +146,8 @@ async fn several(kind: String) -> Result<String, TaskError> {
         "layered" => slow().timeout(second() * 10).retry(policy).await?.to_string(),
         "unknown" => unknown().retry(policy).await?.to_string(),
         "wrong" => flaky(kind).retry(policy.max_attempts(0)).await?,
-        "all" => flaky("all".to_owned()).retry(policy).timeout(second() * 2).await?,
-        "total" => flaky("total".to_owned()).retry(policy.total_timeout(second() * 2)).await?,
+        "all" => flaky("all".to_owned()).retry(rare).timeout(long * 2).await?,
+        "total" => flaky("total".to_owned()).retry(rare.total_timeout(long * 2)).await?,
         other => other.to_owned(),
     })
 }

@@ -1,14 +1,19 @@
 //! The programs that the tests manage, and a world to run them in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 use durable::prelude::*;
 use durable::store::{Batch, InstanceChange, MemoryStore, Message, SqliteStore, Store};
-use durable::{Client, ClientError, Clock, Handle, Status, VirtualClock, Worker, WorkerBuilder};
+use durable::{
+    Client, ClientError, Clock, Handle, HistoryEvent, Status, VirtualClock, Worker, WorkerBuilder,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::watched::Watched;
 
 /// Farther away than time can pass by itself while a slow disk is waited for.
 pub const FAR: Duration = Duration::from_hours(24 * 365);
@@ -49,6 +54,8 @@ pub struct World {
     pub clock: VirtualClock,
     pub machines: Machines,
     pub resident: Option<usize>,
+    /// The calls of the store that are open.
+    pub open: Arc<AtomicUsize>,
     /// Kept until the world ends.
     #[allow(dead_code)]
     pub directory: Option<tempfile::TempDir>,
@@ -57,7 +64,8 @@ pub struct World {
 impl World {
     pub fn of(store: Arc<dyn Store>) -> Self {
         let (clock, machines) = (VirtualClock::new(), Machines::default());
-        Self { store, clock, machines, resident: None, directory: None }
+        let (store, open) = Watched::over(store);
+        Self { store, clock, machines, resident: None, open, directory: None }
     }
 
     pub fn memory() -> Self {
@@ -116,7 +124,7 @@ impl World {
         Client::with_clock(self.store.clone(), self.clock.clone())
     }
 
-    /// Runs a future while time passes, in small steps: it must not run far ahead of a disk.
+    /// Runs a future while time passes, in small steps, and none while the store works.
     pub async fn drive<T>(&self, future: impl Future<Output = T>) -> T {
         const STEP: Duration = Duration::from_millis(50);
         const YIELDS: usize = 64;
@@ -130,7 +138,9 @@ impl World {
                 tokio::task::yield_now().await;
             }
             std::thread::yield_now();
-            self.clock.advance(STEP);
+            if self.open.load(Ordering::Relaxed) == 0 {
+                self.clock.advance(STEP);
+            }
         }
     }
 
@@ -142,6 +152,27 @@ impl World {
             }
         })
         .await;
+    }
+
+    /// Waits until an instance says this about itself, as JSON text.
+    pub async fn until_says<T>(&self, handle: &Handle<T>, wanted: &str) {
+        self.drive(async {
+            loop {
+                let status = handle.status().await.unwrap();
+                if status.custom_status.as_ref().is_some_and(|said| said.as_str() == wanted) {
+                    return;
+                }
+                assert!(!status.status.is_terminal(), "it has ended: {status:?}");
+                self.clock.sleep_until(self.now() + Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// What happened to an instance, without the turns.
+    pub async fn events<T>(&self, handle: &Handle<T>) -> Vec<HistoryEvent> {
+        let history = self.drive(handle.history()).await.unwrap();
+        history.into_iter().flat_map(|turn| turn.events).collect()
     }
 
     /// Waits until an instance is blocked, and gives the reason.
