@@ -218,6 +218,11 @@ struct Readme;
 #[doc = include_str!("../../docs/orchestrator-rust.md")]
 struct OrchestratorRust;
 
+/// The programs in the page about entities compile.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../docs/entities.md")]
+struct Entities;
+
 /// The programs in the documentation of versions compile.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../../docs/versioning.md")]
