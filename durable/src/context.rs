@@ -18,7 +18,7 @@ use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::lock::{LockRequest, LockSet};
 use crate::program::Orchestration;
-use crate::start::InvalidStart;
+use crate::start::{InvalidStart, StartOptions};
 use crate::task::{
     Call, ContinueAsNew, EventName, EventWait, Spawn, Task, Timer, checked, encode_input,
 };
@@ -177,6 +177,17 @@ impl OrchestrationContext {
     /// version, or has arguments that cannot be serialised. This fails the orchestration.
     pub fn continue_as_new<F: Orchestration>(&self, call: Call<F>) -> ContinueAsNew {
         ContinueAsNew::of(call)
+    }
+
+    /// Starts an orchestration by its name.
+    pub(crate) fn start_named(
+        &self,
+        options: StartOptions,
+        name: &str,
+        version: &str,
+        input: &Json,
+    ) -> String {
+        scope::with(|core| core.start_detached(options, name, version, input.clone()))
     }
 
     /// Sets what clients see as the custom status. It is stored with this turn.

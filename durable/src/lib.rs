@@ -44,6 +44,9 @@
 //! `sqlite` (default): the embedded store. `memory`: the store for tests. [`testing`] runs programs
 //! under a clock that a test holds in its hand.
 
+// What our own orchestrations expand to names the crate as users do.
+extern crate self as durable;
+
 mod backoff;
 mod client;
 mod clock;
@@ -66,6 +69,7 @@ mod placement;
 mod program;
 mod registry;
 mod retry;
+mod schedule;
 mod start;
 mod task;
 mod telemetry;
@@ -102,6 +106,7 @@ pub use retry::{
     DEFAULT_BACKOFF_COEFFICIENT, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_INTERVAL, DelayRule, ErrorRule,
     FailedAttempt, RetryPolicy,
 };
+pub use schedule::{MIN_SCHEDULE_INTERVAL, Schedule, ScheduleHandle, ScheduleStatus};
 pub use start::IdReuse;
 pub use task::{
     Call, ContinueAsNew, Durable, Either, Event, EventName, EventTimeout, EventWait, JoinAll,
