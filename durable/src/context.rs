@@ -179,17 +179,6 @@ impl OrchestrationContext {
         ContinueAsNew::of(call)
     }
 
-    /// Starts an orchestration by its name.
-    pub(crate) fn start_named(
-        &self,
-        options: StartOptions,
-        name: &str,
-        version: &str,
-        input: &Json,
-    ) -> String {
-        scope::with(|core| core.start_detached(options, name, version, input.clone()))
-    }
-
     /// Sets what clients see as the custom status. It is stored with this turn.
     ///
     /// # Panics
@@ -240,6 +229,11 @@ impl OrchestrationContext {
     pub fn version(&self) -> String {
         scope::with(|core| core.identity.version.clone())
     }
+}
+
+/// Starts an orchestration by its name, within the turn under way.
+pub(crate) fn start_named(options: StartOptions, name: &str, version: &str, input: &Json) {
+    scope::with(|core| core.start_detached(options, name, version, input.clone()));
 }
 
 /// Encodes what a program passes where it gets no result back.

@@ -9,7 +9,7 @@ use durable_store::{InstanceQuery, Status, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Handle, InstanceStatus};
-use crate::context::OrchestrationContext;
+use crate::context::{OrchestrationContext, start_named};
 use crate::data::Arguments as _;
 use crate::error::TaskError;
 use crate::json::Json;
@@ -230,12 +230,8 @@ pub(crate) async fn run_schedule(
         match command {
             None => {
                 if let Ok(input) = &schedule.input {
-                    ctx.start_named(
-                        schedule.options(),
-                        &schedule.name,
-                        &schedule.function_version,
-                        input,
-                    );
+                    let Schedule { name, function_version, .. } = &schedule;
+                    start_named(schedule.options(), name, function_version, input);
                 }
                 said.starts += 1;
                 said.last = Some(ctx.now());

@@ -335,6 +335,23 @@ on_every_store! {
         second.shutdown().await;
     }
 
+    async fn what_is_sent_to_a_deleted_entity_waits_for_a_worker_that_knows_it(world: World) {
+        let first = worker(&world).await;
+        let client = world.client();
+        let tally = client.entity::<Tally>("t");
+        world.drive(async { tally.delete().await.unwrap() }).await;
+        first.shutdown().await;
+        let stranger = world.bare_builder().start().await.unwrap();
+        tally.add(5).signal().await.unwrap();
+        world.drive(world.pass(Duration::from_secs(3))).await;
+        let blocked = client.entity_status(&tally.id()).await.unwrap().unwrap().blocked.unwrap();
+        assert!(blocked.contains("no worker has registered the entity `Tally`"), "{blocked}");
+        stranger.shutdown().await;
+        let second = worker(&world).await;
+        world.drive(async { assert_eq!(tally.get().await.unwrap(), 5) }).await;
+        second.shutdown().await;
+    }
+
     async fn signals_of_one_sender_keep_their_order_whatever_happens(world: World) {
         let client = world.client();
         for n in 0..200 {
