@@ -279,8 +279,9 @@ impl Core {
         let Some(retry) = task.retry.as_deref_mut() else { return };
         (retry.timer, retry.attempt) = (None, retry.attempt + 1);
         match (&mut task.kind, &mut retry.child) {
-            (TaskKind::Activity { attempt, .. }, _) => {
-                *attempt += 1;
+            (TaskKind::Activity { attempt, lost, .. }, _) => {
+                // It is one attempt that must not take down worker after worker.
+                (*attempt, *lost) = (*attempt + 1, 0);
                 let attempt = *attempt;
                 self.actions.history.push(Event::ActivityRestarted { task: id, attempt });
                 self.start_activity(id);
