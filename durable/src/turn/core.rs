@@ -20,7 +20,7 @@ use crate::message::{Body, ReplyTo, TaskId, TimerKey};
 pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
 
 /// Who an instance is. Does not change during its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Identity {
     pub(crate) no: InstanceNo,
     pub(crate) id: String,
@@ -187,6 +187,11 @@ impl Core {
             next_run: None,
             default_version: Arc::default(),
         }
+    }
+
+    /// Moves the instance out, to where the program's calls find it, and leaves nobody in its place.
+    pub(super) fn take_out(&mut self) -> Self {
+        std::mem::replace(self, Self::new(Identity::default()))
     }
 
     pub(super) fn add_task(

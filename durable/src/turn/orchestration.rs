@@ -217,8 +217,7 @@ impl OrchestrationInstance {
         let (kept, mark) = (self.keep(&mut *machine, changes), self.core.mark());
         self.core.begin_undo();
         // The core is moved where the program's calls find it, and moved back whatever happens.
-        let identity = self.core.identity.clone();
-        let core = std::mem::replace(&mut self.core, Core::new(identity));
+        let core = self.core.take_out();
         let (core, result) = scope::enter(core, move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 let progress = machine.step();
