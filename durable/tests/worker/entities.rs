@@ -174,7 +174,9 @@ async fn transfers_under_locks_neither_make_nor_lose_money() {
             let mut sum = 0;
             for account in 0..ACCOUNTS {
                 let account = client.entity::<Account>(account.to_string());
-                sum += account.balance().await.unwrap();
+                let coins = account.balance().await.unwrap();
+                assert!(coins >= 0, "seed {seed}: somebody came between looking and taking");
+                sum += coins;
             }
             (made, sum)
         })
