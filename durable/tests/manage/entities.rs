@@ -88,6 +88,11 @@ impl Tally {
         self.1.push(format!("{} {text}", ctx.key()));
     }
 
+    pub fn grow(&mut self, bytes: usize) -> usize {
+        self.1.push("x".repeat(bytes));
+        self.1.len()
+    }
+
     pub fn remembered(&self) -> Vec<String> {
         self.1.clone()
     }
@@ -374,6 +379,20 @@ on_every_store! {
         assert_eq!(client.count(&query).await.unwrap(), 1);
         worker.shutdown().await;
     }
+}
+
+/// An operation that leaves too large a state fails, and leaves none of it.
+#[tokio::test]
+async fn a_state_has_a_limit() {
+    let world = World::memory();
+    let worker = worker(&world).await;
+    let tally = worker.client().entity::<Tally>("t");
+    let limit = durable::store::limits::MAX_PAYLOAD_BYTES;
+    assert_eq!(tally.grow(limit / 2).await.unwrap(), 1);
+    let refused = failure(tally.grow(limit / 2).await);
+    assert!(refused.contains(&format!("the limit is {limit}")), "{refused}");
+    assert_eq!(tally.grow(1).await.unwrap(), 2);
+    worker.shutdown().await;
 }
 
 #[tokio::test]

@@ -284,3 +284,18 @@ async fn a_worker_takes_over_what_others_give_up_and_keeps_what_it_has() {
     }
     assert_eq!(world.counts.of("g"), 10);
 }
+
+/// The lease of a partition is that of the attempts in it, and is renewed while they run.
+#[tokio::test]
+async fn an_attempt_may_take_much_longer_than_a_lease() {
+    let world = World::new();
+    let worker = world.builder().lease_length(Duration::from_secs(2)).start().await.unwrap();
+    let handle = worker.client().start(gated("a".to_owned())).await.unwrap();
+    world.drive(world.clock.sleep_until(world.now() + Duration::from_mins(2))).await;
+    // Somebody else who wants the partitions does not get them meanwhile.
+    let other = world.builder().worker_id("other").start().await.unwrap();
+    world.drive(world.clock.sleep_until(world.now() + Duration::from_mins(2))).await;
+    world.gate.open();
+    assert_eq!(world.drive(handle.result()).await.unwrap(), 1, "it is the first attempt");
+    assert_eq!(other.metrics().turns, 0);
+}
