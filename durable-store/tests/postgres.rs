@@ -6,6 +6,14 @@
 #[path = "postgres/world.rs"]
 mod world;
 
+#[path = "postgres/opening.rs"]
+mod opening;
+#[path = "postgres/plans.rs"]
+mod plans;
+#[path = "postgres/proxy.rs"]
+mod proxy;
+#[path = "postgres/sharing.rs"]
+mod sharing;
 
 use world::{new_schema, open};
 

@@ -247,17 +247,33 @@ pub(super) const PURGE: &str = "WITH gone AS
         (DELETE FROM @instance WHERE no = ANY(?::bigint[]) AND status >= 3 RETURNING no),
     marked AS (INSERT INTO @garbage (no) SELECT no FROM gone)
     SELECT no FROM gone";
-/// Rows that somebody else is sweeping are left to him.
-pub(super) const SWEEP_SIDE: &str = "WITH chosen AS MATERIALIZED
-        (SELECT s.no, s.key FROM @garbage AS g JOIN @side AS s ON s.no = g.no
-        LIMIT ? FOR UPDATE OF s SKIP LOCKED),
-    deleted AS (DELETE FROM @side AS s USING chosen WHERE s.no = chosen.no AND s.key = chosen.key RETURNING 1)
-    SELECT count(*) FROM deleted";
-pub(super) const SWEEP_HISTORY: &str = "WITH chosen AS MATERIALIZED
-        (SELECT h.no, h.turn FROM @garbage AS g JOIN @history AS h ON h.no = g.no
-        LIMIT ? FOR UPDATE OF h SKIP LOCKED),
-    deleted AS (DELETE FROM @history AS h USING chosen WHERE h.no = chosen.no AND h.turn = chosen.turn RETURNING 1)
-    SELECT count(*) FROM deleted";
+/// Rows that somebody else is sweeping are left to him. The limit inside keeps the planner from
+/// going through all rows to see which belong to what was purged.
+macro_rules! sweep {
+    ($table:literal, $key:literal) => {
+        concat!(
+            "WITH chosen AS MATERIALIZED
+                (SELECT g.no, s.key FROM @garbage AS g CROSS JOIN LATERAL
+                    (SELECT ",
+            $key,
+            " AS key FROM ",
+            $table,
+            " AS s WHERE s.no = g.no
+                    LIMIT ? FOR UPDATE SKIP LOCKED) AS s
+                LIMIT ?),
+            deleted AS (DELETE FROM ",
+            $table,
+            " AS s USING chosen
+                WHERE s.no = chosen.no AND s.",
+            $key,
+            " = chosen.key RETURNING 1)
+            SELECT count(*) FROM deleted"
+        )
+    };
+}
+
+pub(super) const SWEEP_SIDE: &str = sweep!("@side", "key");
+pub(super) const SWEEP_HISTORY: &str = sweep!("@history", "turn");
 pub(super) const SWEEP_NUMBERS: &str = "WITH chosen AS MATERIALIZED
         (SELECT g.no FROM @garbage AS g
         WHERE NOT EXISTS (SELECT 1 FROM @side AS s WHERE s.no = g.no)
@@ -288,25 +304,34 @@ macro_rules! columns {
 /// Loads instances that `$condition` chooses: no row if the lease is lost, else one that is all
 /// NULL or a row for each instance and one for each of its side rows.
 macro_rules! load {
-    ($condition:literal) => {
+    ($condition:literal, $no:literal) => {
         concat!(
             "SELECT f.* FROM @part AS p LEFT JOIN LATERAL (SELECT ",
             columns!(),
             ", NULL::bigint AS key, NULL::text AS body FROM @instance AS i WHERE ",
             $condition,
-            " AND i.no >= ? AND i.no < ?
+            " AND ",
+            $no,
+            " >= ? AND ",
+            $no,
+            " < ?
             UNION ALL SELECT i.no, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
                 NULL, NULL, NULL, NULL, NULL, NULL, NULL, s.key, s.body
             FROM @instance AS i JOIN @side AS s ON s.no = i.no WHERE ",
             $condition,
-            " AND i.no >= ? AND i.no < ?) AS f ON true
+            " AND ",
+            $no,
+            " >= ? AND ",
+            $no,
+            " < ?) AS f ON true
             WHERE p.id = ? AND p.epoch = ? AND p.owner IS NOT NULL"
         )
     };
 }
 
-pub(super) const LOAD_BUSY: &str = load!("i.busy");
-pub(super) const LOAD_INSTANCES: &str = load!("i.id = ANY(?::text[])");
+pub(super) const LOAD_BUSY: &str = load!("i.busy", "i.no");
+/// The sum keeps the planner on the index of the ids: it would rather go through a partition.
+pub(super) const LOAD_INSTANCES: &str = load!("i.id = ANY(?::text[])", "i.no + 0");
 /// No row if the lease is lost, else one that is all NULL or a row for each message, where the
 /// first column tells the inbox from the schedule.
 pub(super) const POLL: &str = "SELECT f.* FROM @part AS p LEFT JOIN LATERAL (

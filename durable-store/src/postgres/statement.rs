@@ -175,7 +175,8 @@ impl Statement {
     }
 
     /// The text as the server gets it.
-    pub(super) fn text(&self) -> &str {
+    #[cfg(test)]
+    fn text(&self) -> &str {
         &self.text
     }
 

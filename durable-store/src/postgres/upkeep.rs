@@ -144,10 +144,11 @@ impl Inner {
 
     /// Deletes what is left of instances that were purged.
     async fn sweep(&self) -> Result<()> {
-        for text in [sql::SWEEP_SIDE, sql::SWEEP_HISTORY, sql::SWEEP_NUMBERS] {
-            self.until_few(text, || vec![Value::Number(CLEAN_ROWS)]).await?;
+        for text in [sql::SWEEP_SIDE, sql::SWEEP_HISTORY] {
+            let values = || vec![Value::Number(CLEAN_ROWS), Value::Number(CLEAN_ROWS)];
+            self.until_few(text, values).await?;
         }
-        Ok(())
+        self.until_few(sql::SWEEP_NUMBERS, || vec![Value::Number(CLEAN_ROWS)]).await
     }
 
     /// Runs a deletion until it finds less than it may delete at once.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use durable_store::conformance::Fixture;
-use durable_store::{PostgresOptions, PostgresStore, Timestamp};
+use durable_store::{PostgresOptions, PostgresStore};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 
@@ -69,9 +69,4 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         }
     }
     panic!("it does not happen")
-}
-
-/// A moment, in microseconds.
-pub(crate) fn micros(micros: i64) -> Timestamp {
-    Timestamp::from_micros(micros)
 }
