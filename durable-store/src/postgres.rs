@@ -7,6 +7,7 @@
 
 mod committing;
 mod errors;
+mod gathering;
 mod parts;
 mod pool;
 mod reader;
@@ -17,7 +18,6 @@ mod sql;
 mod statement;
 mod upkeep;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
@@ -40,6 +40,7 @@ use crate::store::{Result, Store};
 
 use committing::Ledger;
 use errors::{Failure, Place, classify};
+use gathering::Gathering;
 use pool::Connections;
 use signals::Signals;
 use statement::Names;
@@ -185,7 +186,8 @@ impl PostgresOptions {
             Signals::local(hints)
         };
         let ledger = Ledger::new(partitions, seed);
-        let inner = Inner { partitions, names, place, pool, ledger, signals };
+        let gathering = Gathering::new();
+        let inner = Inner { partitions, names, place, pool, ledger, gathering, signals };
         PostgresStore { inner: Arc::new(inner) }
     }
 
@@ -245,6 +247,7 @@ struct Inner {
     place: Place,
     pool: Arc<Connections>,
     ledger: Ledger,
+    gathering: Gathering,
     signals: Signals,
 }
 
@@ -329,19 +332,14 @@ impl Store for PostgresStore {
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
         self.check("commit").batch(lease, &batch)?;
         self.inner.commit(lease, &batch).await?;
-        self.inner.signals.hint(partitions(batch.send.iter()));
+        let targets = batch.send.iter().map(|envelope| envelope.message.partition);
+        self.inner.signals.hint(targets.collect());
         Ok(())
     }
 
     async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>> {
         self.check("send").envelopes(&envelopes)?;
-        let sent: Vec<_> = envelopes.iter().map(|envelope| (envelope, now)).collect();
-        let answers = self.inner.accept(&sent).await;
-        let answers = answers.map_err(|failure| classify("send", &self.inner.place, failure))?;
-        let accepted = envelopes.iter().zip(&answers);
-        let accepted = accepted.filter(|(_, answer)| **answer == Accepted::Sent);
-        self.inner.signals.hint(partitions(accepted.map(|(envelope, _)| envelope)));
-        Ok(answers)
+        gathering::send(&self.inner, envelopes, now).await
     }
 
     async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
@@ -392,9 +390,4 @@ impl PostgresStore {
     fn check(&self, operation: &'static str) -> Check {
         Check::new(operation, self.inner.partitions)
     }
-}
-
-/// The partitions that get these messages.
-fn partitions<'a>(envelopes: impl Iterator<Item = &'a Envelope>) -> BTreeSet<PartitionId> {
-    envelopes.map(|envelope| envelope.message.partition).collect()
 }

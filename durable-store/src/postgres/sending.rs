@@ -28,7 +28,7 @@ const MAX_DECISIONS: u32 = 100;
 pub(super) type Sent<'a> = (&'a Envelope, Timestamp);
 
 impl Inner {
-    /// Stores those of `envelopes` whose condition holds.
+    /// Stores those of `envelopes` whose condition holds, and hints at the partitions that got one.
     pub(super) async fn accept(&self, envelopes: &[Sent<'_>]) -> Ran<Vec<Accepted>> {
         let only: Vec<&Envelope> = envelopes.iter().map(|(envelope, _)| *envelope).collect();
         let mut found = assumptions(&only);
@@ -40,7 +40,12 @@ impl Inner {
             };
             let Decisions { answers, replaced } = decide(&only, known);
             match self.store(envelopes, &answers, &replaced).await {
-                Ok(true) => return Ok(answers),
+                Ok(true) => {
+                    let accepted = only.iter().zip(&answers);
+                    let accepted = accepted.filter(|(_, answer)| **answer == Accepted::Sent);
+                    self.signals.hint(accepted.map(|(sent, _)| sent.message.partition).collect());
+                    return Ok(answers);
+                }
                 Ok(false) => {}
                 Err(failure) if failure.is_surprise() => {}
                 // What was stored before the connection was lost is found as a duplicate.
