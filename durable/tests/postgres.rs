@@ -19,7 +19,7 @@ use programs::*;
 
 const URL: &str = "DURABLE_TEST_POSTGRES_URL";
 /// A result that takes longer is not coming.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often connections are cut.
 const CUT_INTERVAL: Duration = Duration::from_millis(40);
 /// The shortest lease that a worker takes.

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a free connection is waited for.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the answer to a statement is waited for. The longest that is sent has 128 MiB.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// How often what may be repeated is tried while connections are lost.
 const ATTEMPTS: u32 = 4;
 /// The wait before the second attempt; it doubles.

@@ -149,9 +149,10 @@ fn running_before<'a>(sent: &[Sent<'a>]) -> HashSet<&'a str> {
 fn assumptions(envelopes: &[&Envelope]) -> Option<Vec<Found>> {
     let running = || Target { no: InstanceNo(0), status: Status::Running, request: String::new() };
     let found = |envelope: &&Envelope| match &envelope.condition {
-        Condition::None => Some(Found::default()),
         Condition::Running => Some(Found { seen: false, target: Some(running()) }),
-        Condition::Creates(_) | Condition::Replaces { only: None, .. } => Some(Found::default()),
+        Condition::None | Condition::Creates(_) | Condition::Replaces { only: None, .. } => {
+            Some(Found::default())
+        }
         Condition::Replaces { only: Some(_), .. } | Condition::Reopens => None,
     };
     envelopes.iter().map(found).collect()

@@ -41,14 +41,14 @@ async fn fill_tables(other: &mut PgConnection, schema: &str) {
         ("reply", "'x' || n, '', n".to_owned()),
     ] {
         let text = format!("INSERT INTO @{table} SELECT {columns} FROM {rows}");
-        assert_eq!(run(other, schema, &text).await, ROWS as u64);
+        assert_eq!(run(other, schema, &text).await, ROWS.unsigned_abs());
     }
 }
 
 /// What an owner does.
 async fn own_side(hub: &Fixture, lease: &Lease, round: i64) {
     let busy = hub.load_partition(lease).await.unwrap();
-    assert_eq!(busy.len() as i64, BUSY);
+    assert_eq!(i64::try_from(busy.len()).unwrap(), BUSY);
     let ids = strings(&["i1", "i2", "nobody"]);
     assert_eq!(hub.load_instances(lease, &ids).await.unwrap().len(), 2);
     assert_eq!(hub.poll(lease, at(0), 10).await.unwrap().scheduled.len(), 10);

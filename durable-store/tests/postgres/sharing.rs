@@ -228,7 +228,7 @@ async fn connections_that_were_cut_while_they_lay_idle_are_made_anew() {
         run(&mut other, &schema, &kill).await;
         fill(&hub, P0, &[&format!("m{n}")]).await;
         run(&mut other, &schema, &kill).await;
-        assert_eq!(hub.renew_leases(&[lease.clone()], at(90)).await.unwrap().len(), 1);
+        assert_eq!(hub.renew_leases(std::slice::from_ref(&lease), at(90)).await.unwrap().len(), 1);
     }
     assert_eq!(turns(&hub, no).await, [1, 2, 3]);
     assert_eq!(inbox(&hub, &lease).await, ["m1", "m2", "m3"]);
