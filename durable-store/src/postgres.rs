@@ -153,7 +153,7 @@ impl PostgresOptions {
         let place = Place::new(&options, &self.schema);
         let names = Names::of(&self.schema);
         let failed = |error| classify("open", &place, Failure::before(error));
-        let mut connection = options.connect().await.map_err(failed)?;
+        let mut connection = pool::connect(&options).await.map_err(failed)?;
         let wanted = self.partitions.unwrap_or(limits::DEFAULT_PARTITIONS);
         let partitions = schema::prepare(&mut connection, &names, &place, wanted).await?;
         if self.partitions.is_some_and(|wanted| wanted != partitions) {

@@ -13,7 +13,6 @@ use crate::model::{Accepted, Envelope};
 use crate::store::Result;
 
 use super::Inner;
-use super::errors::classify;
 use super::sending::Sent;
 
 /// Groups that are under way at the same time.
@@ -113,7 +112,7 @@ impl Inner {
             }
             Err(failure) if failure.is_passing() || group.len() == 1 => {
                 let text = failure.error.to_string();
-                let first = classify("send", &self.place, failure);
+                let first = self.failed_once("send", failure);
                 let kind = first.kind();
                 let mut first = Some(first);
                 for Entry { answer, .. } in group {
@@ -128,7 +127,7 @@ impl Inner {
                     let sent: Vec<Sent<'_>> =
                         envelopes.iter().map(|envelope| (envelope, now)).collect();
                     let answers = self.accept(&sent).await;
-                    let answers = answers.map_err(|failure| classify("send", &self.place, failure));
+                    let answers = answers.map_err(|failure| self.failed_once("send", failure));
                     let _ = answer.send(answers);
                 }
             }

@@ -71,15 +71,11 @@ impl Connections {
     }
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let connecting = async {
-            let mut connection = self.options.connect().await?;
-            if self.session {
-                connection.execute(sqlx::raw_sql(sql::SESSION)).await?;
-            }
-            Ok(connection)
-        };
-        let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-        timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(late)
+        let mut connection = connect(&self.options).await?;
+        if self.session {
+            connection.execute(sqlx::raw_sql(sql::SESSION)).await?;
+        }
+        Ok(connection)
     }
 
     /// The rows of one statement, once.
@@ -112,6 +108,11 @@ impl Connections {
             }
         }
     }
+}
+
+/// A new connection. A server that does not answer is not waited for without end.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// The waits between attempts.

@@ -1,5 +1,5 @@
-//! Hints between processes: who stored messages says so after the commit, on a connection of its
-//! own and never on the way of a commit, and gathers for a few milliseconds what there is to say.
+//! Hints between processes: who stored messages says so after the commit, on another connection
+//! and never on the way of a commit, and gathers for a few milliseconds what there is to say.
 //! A notification that is lost costs its receiver the wait for the next poll.
 
 use std::collections::BTreeSet;

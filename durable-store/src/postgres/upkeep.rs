@@ -120,8 +120,8 @@ impl Inner {
         Ok(purged)
     }
 
-    /// The error of something that was tried once.
-    fn failed_once(&self, operation: &'static str, failure: Failure) -> StoreError {
+    /// The error of something that is not done a second time, or was tried often enough.
+    pub(super) fn failed_once(&self, operation: &'static str, failure: Failure) -> StoreError {
         if failure.is_in_doubt() {
             return in_doubt(operation, &self.place, failure);
         }
