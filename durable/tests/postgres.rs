@@ -207,3 +207,13 @@ async fn connections_that_are_cut_again_and_again_lose_nothing() {
     cutting.abort();
     worker.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_is_enough() {
+    let hub = Hub::new();
+    let worker =
+        programs(Worker::builder(durable::connect(&hub.url).await.unwrap())).start().await.unwrap();
+    let client = Client::new(durable::connect(&hub.url).await.unwrap());
+    assert_eq!(soon(client.start(chain(3)).await.unwrap().result()).await.unwrap(), 3);
+    worker.shutdown().await;
+}
