@@ -1,9 +1,14 @@
-//! How many turns and sends a second the `SQLite` backend stores, by batch size and by the number of
-//! partitions that commit at once. A turn here is a new state of 200 bytes and one history row.
+//! How many turns and sends a second a backend stores, by batch size and by the number of partitions
+//! that commit at once. A turn here is a new state of 200 bytes and one history row.
 //!
-//! `cargo run --release -p durable-store --example turns -- /path/on/the/disk/to/measure`
+//! ```sh
+//! cargo run --release -p durable-store --example turns -- /path/on/the/disk/to/measure
+//! scripts/postgres bash -c 'cargo run --release -p durable-store --features postgres \
+//!     --example turns -- "$DURABLE_TEST_POSTGRES_URL"'
+//! ```
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::cast_precision_loss)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use durable_store::{
@@ -16,11 +21,24 @@ const DURATION: Duration = Duration::from_millis(1500);
 
 #[tokio::main]
 async fn main() {
-    let directory = match std::env::args().nth(1) {
+    let place = std::env::args().nth(1);
+    #[cfg(feature = "postgres")]
+    if let Some(url) = place.as_deref().filter(|place| place.starts_with("postgres")) {
+        let store = durable_store::PostgresStore::connect(url).await.unwrap();
+        measure(Arc::new(store.clone())).await;
+        store.close().await;
+        return;
+    }
+    let directory = match place {
         Some(parent) => tempfile::tempdir_in(parent).unwrap(),
         None => tempfile::tempdir().unwrap(),
     };
     let store = SqliteStore::open(directory.path().join("hub.db")).await.unwrap();
+    measure(Arc::new(store.clone())).await;
+    store.close().await.unwrap();
+}
+
+async fn measure(store: Arc<dyn Store>) {
     let now = Timestamp::default();
     let leases = store.acquire_leases("bench", u16::MAX, now, Timestamp::MAX).await.unwrap();
     println!("{:>6} {:>6} {:>12} {:>12}", "lanes", "batch", "turns/s", "ms/commit");
@@ -33,10 +51,9 @@ async fn main() {
     for (tasks, batch) in [(1, 1), (64, 1), (4, 100)] {
         sends(&store, &leases, tasks, batch).await;
     }
-    store.close().await.unwrap();
 }
 
-async fn turns(store: &SqliteStore, lanes: &[Lease], batch: i64) {
+async fn turns(store: &Arc<dyn Store>, lanes: &[Lease], batch: i64) {
     let mut tasks = tokio::task::JoinSet::new();
     for lease in lanes {
         let (store, lease) = (store.clone(), lease.clone());
@@ -97,7 +114,7 @@ fn change(no: InstanceNo, turn: i64) -> InstanceChange {
     }
 }
 
-async fn sends(store: &SqliteStore, leases: &[Lease], senders: usize, batch: usize) {
+async fn sends(store: &Arc<dyn Store>, leases: &[Lease], senders: usize, batch: usize) {
     let mut tasks = tokio::task::JoinSet::new();
     for sender in 0..senders {
         let store = store.clone();

@@ -3,14 +3,20 @@
 //! The contract is the [`Store`] trait and the types in [`model`]; it knows nothing of
 //! orchestrators, activities or JSON.
 
-#[cfg(any(feature = "memory", feature = "sqlite"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 mod check;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod codes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod deciding;
 mod error;
 #[cfg(feature = "memory")]
 mod memory;
 pub mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
@@ -20,6 +26,8 @@ pub use error::{StoreError, StoreErrorKind};
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
 pub use model::*;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore, Synchronous};
 pub use store::{Result, Store};

@@ -24,6 +24,9 @@ fn known() -> String {
     if cfg!(feature = "sqlite") {
         known.push("`sqlite:<file>`");
     }
+    if cfg!(feature = "postgres") {
+        known.push("`postgres://<user>@<host>/<database>`");
+    }
     if cfg!(feature = "memory") {
         known.push("`memory:`");
     }
@@ -33,8 +36,10 @@ fn known() -> String {
     known.join(" or ")
 }
 
-/// Opens the store that a URL names: `sqlite:durable.db` or `memory:`, as far as their features are
-/// on. A database that does not exist is created.
+/// Opens the store that a URL names: `sqlite:durable.db`, `postgres://user@host/database` or
+/// `memory:`, as far as their features are on. A file of `SQLite` that does not exist is created, and
+/// so is the schema `durable` of a `PostgreSQL` database; for another one, and for what else can be
+/// chosen, see `PostgresStore::options`.
 ///
 /// # Errors
 ///
@@ -63,6 +68,10 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Store>, ConnectError> {
         if !path.is_empty() {
             return Ok(Arc::new(durable_store::SqliteStore::open(path).await?));
         }
+    }
+    #[cfg(feature = "postgres")]
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Ok(Arc::new(durable_store::PostgresStore::connect(url).await?));
     }
     Err(ConnectError::UnknownScheme { url: url.to_owned() })
 }

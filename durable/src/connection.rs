@@ -56,6 +56,13 @@ impl IntoStore for durable_store::SqliteStore {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl IntoStore for durable_store::PostgresStore {
+    fn into_store(self) -> Arc<dyn Store> {
+        Arc::new(self)
+    }
+}
+
 /// The shared part of a worker and its clients, or of a client without a worker.
 pub(crate) struct Connection {
     pub(crate) store: Arc<dyn Store>,

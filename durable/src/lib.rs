@@ -41,8 +41,8 @@
 //!
 //! # Features
 //!
-//! `sqlite` (default): the embedded store. `memory`: the store for tests. [`testing`] runs programs
-//! under a clock that a test holds in its hand.
+//! `sqlite` (default): the embedded store. `postgres`: the store for many workers on many machines.
+//! `memory`: the store for tests. [`testing`] runs programs under a clock that a test holds in its hand.
 
 // What our own orchestrations expand to names the crate as users do.
 extern crate self as durable;

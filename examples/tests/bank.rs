@@ -1,5 +1,7 @@
 //! The bank as a person runs it, on each store: its own check says whether money was made or lost.
 
+#![allow(clippy::unwrap_used)] // Everything here is a test.
+
 use std::process::Command;
 
 #[path = "support/process.rs"]

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::check::lease_lost;
+use crate::codes::{kind_code, status_code, tags_text};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::model::{
-    Batch, Condition, Envelope, InstanceChange, InstanceKind, InstanceNo, Lease, Message,
-    NewInstance, PartitionId, Status,
+    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, PartitionId,
 };
 use crate::store::Result;
 
@@ -20,32 +20,6 @@ const SEQ_BITS: u32 = 48;
 /// The part of `inbox.seq` that belongs to a partition: from the first, before the second.
 pub(super) fn seq_range(partition: PartitionId) -> (i64, i64) {
     (i64::from(partition.0) << SEQ_BITS, (i64::from(partition.0) + 1) << SEQ_BITS)
-}
-
-/// The instance numbers of a partition: from the first, before the second.
-pub(super) fn number_range(partition: PartitionId) -> (i64, i64) {
-    let first = InstanceNo::new(partition, 0).0;
-    (first, first + (1 << InstanceNo::COUNTER_BITS))
-}
-
-/// The stored code of a status: its place in [`Status::ALL`].
-pub(super) const fn status_code(status: Status) -> i64 {
-    match status {
-        Status::Pending => 0,
-        Status::Running => 1,
-        Status::Suspended => 2,
-        Status::Completed => 3,
-        Status::Failed => 4,
-        Status::Terminated => 5,
-    }
-}
-
-/// The stored code of a kind.
-pub(super) const fn kind_code(kind: InstanceKind) -> i64 {
-    match kind {
-        InstanceKind::Orchestration => 0,
-        InstanceKind::Entity => 1,
-    }
 }
 
 /// A batch as a script that stops at the first thing that is not as it should be.
@@ -231,13 +205,6 @@ fn instance_row(new: &NewInstance) -> InstanceRow<'_> {
         new.starts_at.map(crate::Timestamp::as_micros),
         tags_text(new),
     )
-}
-
-/// The tags of an instance as its row has them.
-fn tags_text(new: &NewInstance) -> Option<String> {
-    // A map of texts: writing it cannot fail.
-    let text = || serde_json::to_string(&new.tags).unwrap_or_default();
-    (!new.tags.is_empty()).then(text)
 }
 
 type ProgressRow<'a> = (

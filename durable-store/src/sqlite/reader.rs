@@ -10,14 +10,15 @@ use sqlx::{Row, SqlitePool};
 
 use crate::Timestamp;
 use crate::check::lease_lost;
+use crate::codes::{kind, kind_code, number_range, prefix_end, status, status_code};
 use crate::limits;
 use crate::model::{
-    InstanceKind, InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled,
-    SideKey, Status, StoredInstance, Tags,
+    InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled, SideKey,
+    StoredInstance, Tags,
 };
 use crate::store::Result;
 
-use super::batch::{kind_code, number_range, seq_range, status_code};
+use super::batch::seq_range;
 use super::errors::classify;
 use super::script::{Outcome, Script};
 use super::sql;
@@ -294,25 +295,6 @@ fn is_narrow(query: &InstanceQuery) -> bool {
         || query.finished_to.is_some()
 }
 
-/// The first text after all those that begin with `prefix`, if there is one: the prefix with its
-/// last character replaced by the next. Bytes of UTF-8 sort like the characters they stand for.
-fn prefix_end(prefix: &str) -> Option<String> {
-    let mut end = prefix.to_owned();
-    while let Some(last) = end.pop() {
-        // A range of characters steps over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            end.push(next);
-            return Some(end);
-        }
-    }
-    None
-}
-
-/// The status of a stored code.
-pub(super) fn status(code: i64) -> Option<Status> {
-    Status::ALL.get(usize::try_from(code).ok()?).copied()
-}
-
 fn rows_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -341,14 +323,10 @@ fn record(row: &SqliteRow) -> Fetched<InstanceRecord> {
     let code = row.try_get(7)?;
     let status = status(code)
         .ok_or_else(|| sqlx::Error::Decode(format!("no status has the code {code}").into()))?;
-    let kind = match row.try_get::<i64, _>(2)? {
-        0 => InstanceKind::Orchestration,
-        _ => InstanceKind::Entity,
-    };
     Ok(InstanceRecord {
         no: InstanceNo(row.try_get(0)?),
         id: row.try_get(1)?,
-        kind,
+        kind: kind(row.try_get(2)?),
         name: row.try_get(3)?,
         version: row.try_get(4)?,
         parent: row.try_get(5)?,
@@ -401,21 +379,6 @@ mod tests {
             let plan = plan(query.clone()).await;
             assert!(plan.contains(index), "{query:?}: {plan}");
             assert!(!plan.contains("SCAN i") && !plan.contains("SCAN p"), "{query:?}: {plan}");
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_text() {
-        assert_eq!(prefix_end("ab").as_deref(), Some("ac"));
-        assert_eq!(prefix_end("a\u{10FFFF}").as_deref(), Some("b"));
-        assert_eq!(prefix_end("\u{D7FF}").as_deref(), Some("\u{E000}"));
-        assert_eq!(prefix_end(""), None);
-    }
-
-    #[test]
-    fn status_codes_are_places_in_the_list() {
-        for each in Status::ALL {
-            assert_eq!(status(status_code(each)), Some(each));
         }
     }
 }

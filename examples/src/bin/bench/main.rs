@@ -3,6 +3,8 @@
 //! ```sh
 //! cargo run --release -p examples --bin bench -- --store memory: --workload chain --concurrency 512
 //! cargo run --release -p examples --bin bench -- --store sqlite:/tmp/b.db --workload entity --keys 1000
+//! scripts/postgres bash -c 'cargo run --release -p examples --features postgres --bin bench -- \
+//!     --store "$DURABLE_TEST_POSTGRES_URL" --workload chain'
 //! ```
 //!
 //! Activities are dispatched: queued, run by whichever worker takes them, their results stored; and
@@ -20,7 +22,8 @@ use self::measure::Report;
 /// Runs one workload and prints one line of JSON.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where the hub lives: `memory:` or `sqlite:<path>`. It should be empty.
+    /// Where the hub lives: `memory:`, `sqlite:<path>` or `postgres://<user>@<host>/<database>`. It
+    /// should be empty.
     #[arg(long, default_value = "memory:")]
     store: String,
     /// What is run.

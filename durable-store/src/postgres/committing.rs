@@ -1,0 +1,271 @@
+//! Applies batches. A commit is one statement, which begins with the row of its partition and
+//! changes nothing unless the lease is current and the last commit is the one that the sender
+//! knows. So it can be sent again, byte for byte, when its answer was lost: it is applied once, and
+//! the mark in the row says whether it was.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tokio::sync::Mutex;
+
+use crate::check::lease_lost;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::model::{Batch, Lease, PartitionId};
+use crate::store::Result;
+
+use super::Inner;
+use super::errors::{Failure, broken_expectation, classify, in_doubt};
+use super::parts::{Group, is_entangled, of_batch};
+use super::pool::{Delays, Ran, Used};
+use super::sql;
+use super::statement::{Names, Part, Statement, Value};
+
+/// The last commit of a partition as this process knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    epoch: i64,
+    commits: i64,
+}
+
+/// What this process knows of the commits of each partition. They are made one after the other.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    known: Vec<Mutex<Option<Known>>>,
+    /// The mark of the next commit: different in every process by its random beginning.
+    next_mark: AtomicI64,
+}
+
+impl Ledger {
+    pub(super) fn new(partitions: u16, seed: u64) -> Self {
+        Self {
+            known: (0..partitions).map(|_| Mutex::default()).collect(),
+            next_mark: AtomicI64::new(seed.cast_signed()),
+        }
+    }
+
+    fn of(&self, partition: PartitionId) -> Option<&Mutex<Option<Known>>> {
+        self.known.get(usize::from(partition.0))
+    }
+
+    /// Remembers what the taking of a lease told. A commit under way finds out by itself.
+    pub(super) fn begin(&self, lease: &Lease, commits: i64) {
+        let Some(Ok(mut known)) = self.of(lease.partition).map(Mutex::try_lock) else { return };
+        *known = Some(Known { epoch: lease.epoch, commits });
+    }
+}
+
+/// The row of a partition.
+struct Stored {
+    epoch: i64,
+    owned: bool,
+    commits: i64,
+    mark: i64,
+}
+
+impl Inner {
+    /// See [`Store::commit`](crate::Store::commit). The batch was checked.
+    pub(super) async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<()> {
+        let Some(known) = self.ledger.of(lease.partition) else {
+            return Err(lease_lost("commit", lease));
+        };
+        let mut known = known.lock().await;
+        // Forgotten first: whoever drops this in the middle does not know how it ended.
+        let before = match known.take().filter(|known| known.epoch == lease.epoch) {
+            Some(known) => known,
+            None => self.look(lease).await?,
+        };
+        let mark = self.ledger.next_mark.fetch_add(1, Ordering::Relaxed);
+        let after = self.apply(lease, batch, before, mark).await?;
+        *known = Some(after);
+        Ok(())
+    }
+
+    /// Reads what is to be known before a commit.
+    async fn look(&self, lease: &Lease) -> Result<Known> {
+        match self.read_part(lease).await? {
+            Some(part) if part.owned && part.epoch == lease.epoch => {
+                Ok(Known { epoch: part.epoch, commits: part.commits })
+            }
+            _ => Err(lease_lost("commit", lease)),
+        }
+    }
+
+    async fn read_part(&self, lease: &Lease) -> Result<Option<Stored>> {
+        let values = vec![Value::Number(i64::from(lease.partition.0))];
+        let statement = Statement::of(&self.names, sql::READ_PART, values);
+        let rows = self.pool.run_again(&statement).await;
+        let rows = rows.map_err(|failure| classify("commit", &self.place, failure))?;
+        let decode = |row: &PgRow| {
+            Ok(Stored {
+                epoch: row.try_get(0)?,
+                owned: row.try_get(1)?,
+                commits: row.try_get(2)?,
+                mark: row.try_get(3)?,
+            })
+        };
+        let part = rows.first().map(decode).transpose();
+        part.map_err(|error| classify("commit", &self.place, Failure::before(error)))
+    }
+
+    /// Sends the commit until it is known what became of it.
+    async fn apply(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        mut before: Known,
+        mark: i64,
+    ) -> Result<Known> {
+        let mut delays = Delays::default();
+        // The failure after which it was open whether the commit had happened.
+        let mut doubt: Option<Failure> = None;
+        loop {
+            let script = Script::new(&self.names, lease, batch, before, mark);
+            let failure = match self.run_script(&script).await {
+                Ok(true) => return Ok(Known { commits: before.commits + 1, ..before }),
+                Ok(false) => {
+                    let part = match self.read_part(lease).await {
+                        Ok(part) => part,
+                        Err(error) => return Err(self.unresolved(doubt, error)),
+                    };
+                    match part {
+                        // It had happened. The lease may be lost since then, as after any commit.
+                        Some(part) if part.mark == mark => {
+                            return Ok(Known { commits: part.commits, ..before });
+                        }
+                        Some(part)
+                            if part.owned && part.epoch == lease.epoch && delays.next().await =>
+                        {
+                            // A commit of this process that nobody waited for came in between.
+                            before.commits = part.commits;
+                            continue;
+                        }
+                        // Another owner: it may have happened before him.
+                        _ => return Err(self.unresolved(doubt, lease_lost("commit", lease))),
+                    }
+                }
+                Err(failure) => failure,
+            };
+            let again = failure.is_passing() && delays.next().await;
+            if failure.is_in_doubt() {
+                doubt = Some(failure);
+            } else if !again {
+                let error = self.refusal(lease, failure);
+                return Err(self.unresolved(doubt, error));
+            }
+            if !again && let Some(failure) = doubt {
+                return Err(in_doubt("commit", &self.place, failure));
+            }
+        }
+    }
+
+    /// The error of a commit that was refused now, and may have happened before if there is a doubt.
+    fn unresolved(&self, doubt: Option<Failure>, error: StoreError) -> StoreError {
+        match doubt {
+            // What is refused for what it says was refused before: it had no effect.
+            Some(_) if error.kind() == StoreErrorKind::Conflict => error,
+            Some(failure) => in_doubt("commit", &self.place, failure),
+            None => error,
+        }
+    }
+
+    fn refusal(&self, lease: &Lease, failure: Failure) -> StoreError {
+        let Some(expectation) = broken_expectation(&failure.error) else {
+            return classify("commit", &self.place, failure);
+        };
+        let what = expectation.replace('_', " ");
+        let partition = lease.partition.0;
+        let detail = format!("the batch of partition {partition} names {what}: not all exist");
+        StoreError::new(StoreErrorKind::Conflict, "commit", detail).with_source(failure.error)
+    }
+
+    /// Runs a commit. Whether its gate was open.
+    async fn run_script(&self, script: &Script) -> Ran<bool> {
+        let Script { first, then } = script;
+        let mut used = self.pool.acquire().await?;
+        if then.is_empty() {
+            let result = used.run(first).await;
+            used.give_back();
+            return is_open(&result?);
+        }
+        let result = transaction(&mut used, first, then).await;
+        match &result {
+            Ok(true) => used.give_back(),
+            // Rolled back with its connection, if not in order.
+            _ => {
+                if used.execute(sql::ROLLBACK).await.is_ok() {
+                    used.give_back();
+                }
+            }
+        }
+        result
+    }
+}
+
+/// Runs the statements of a transaction, as long as the first finds its gate open.
+pub(super) async fn transaction(
+    used: &mut Used<'_>,
+    first: &Statement,
+    then: &[Statement],
+) -> Ran<bool> {
+    used.execute(sql::BEGIN).await?;
+    if !is_open(&used.run(first).await?)? {
+        return Ok(false);
+    }
+    for statement in then {
+        used.run(statement).await?;
+    }
+    used.execute(sql::COMMIT).await?;
+    Ok(true)
+}
+
+/// Whether the statement found its gate open.
+pub(super) fn is_open(rows: &[PgRow]) -> Ran<bool> {
+    let count =
+        rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>(0));
+    count.map(|count| count > 0).map_err(Failure::before)
+}
+
+/// The statements of a commit: one, or as many as there are parts that have to see each other.
+struct Script {
+    first: Statement,
+    then: Vec<Statement>,
+}
+
+impl Script {
+    fn new(names: &Names, lease: &Lease, batch: &Batch, before: Known, mark: i64) -> Self {
+        let groups = of_batch(lease, batch);
+        let values = vec![
+            Value::Number(mark),
+            Value::Number(i64::from(lease.partition.0)),
+            Value::Number(lease.epoch),
+            Value::Number(before.commits),
+        ];
+        let mut first = Statement::of(names, sql::GATE_COMMIT, values);
+        if !is_entangled(batch) {
+            close(&mut first, groups.into_iter().flatten());
+            return Self { first, then: Vec::new() };
+        }
+        close(&mut first, std::iter::empty());
+        Self { first, then: behind(names, groups) }
+    }
+}
+
+/// Adds the rest of a statement to its gate.
+pub(super) fn close<'a>(statement: &mut Statement, parts: impl Iterator<Item = Part<'a>>) {
+    for part in parts {
+        statement.extend(",\n");
+        statement.push(part);
+    }
+    statement.extend(sql::END);
+}
+
+/// Statements that follow a gate in its transaction.
+pub(super) fn behind(names: &Names, groups: Vec<Group<'_>>) -> Vec<Statement> {
+    let statement = |group: Group<'_>| {
+        let mut statement = Statement::of(names, sql::GATE_OPEN, vec![]);
+        close(&mut statement, group.into_iter());
+        statement
+    };
+    groups.into_iter().map(statement).collect()
+}

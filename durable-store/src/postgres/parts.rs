@@ -1,0 +1,254 @@
+//! From a batch, or from accepted messages, to the parts of the statement that applies them. It
+//! decides only whether the parts can go in one statement, where none sees what another did.
+
+use std::collections::HashSet;
+
+use crate::codes::{kind_code, status_code, tags_text};
+use crate::model::{Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance};
+
+use super::sql;
+use super::statement::{Part, Value, body};
+
+/// Parts that belong together: a change, and what is expected of it.
+pub(super) type Group<'a> = Vec<Part<'a>>;
+
+/// All parts of a checked batch, in the order in which they take effect one after the other.
+pub(super) fn of_batch<'a>(lease: &Lease, batch: &'a Batch) -> Vec<Group<'a>> {
+    let mut groups = Vec::new();
+    instances(&mut groups, &batch.instances);
+    side_rows(&mut groups, &batch.instances);
+    history(&mut groups, &batch.instances);
+    let partition = i64::from(lease.partition.0);
+    if !batch.consume.is_empty() {
+        let values = vec![Value::ids(&batch.consume), Value::Number(partition)];
+        groups.push(vec![
+            Part::new(sql::CONSUME, values),
+            expectation(sql::EXPECT_CONSUMED, batch.consume.len()),
+        ]);
+    }
+    if !batch.unschedule.is_empty() {
+        let values = vec![Value::ids(&batch.unschedule), Value::Number(partition)];
+        groups.push(vec![Part::new(sql::UNSCHEDULE, values)]);
+    }
+    conditions(&mut groups, &batch.send);
+    let all = batch.schedule.iter().chain(batch.send.iter().map(|envelope| &envelope.message));
+    let (inbox, scheduled) = (sql::INSERT_INBOX_IF_ABSENT, sql::INSERT_SCHEDULED_IF_ABSENT);
+    messages(&mut groups, all, inbox, scheduled);
+    replies(&mut groups, batch);
+    groups
+}
+
+/// Whether a part of the batch would have to see what another did: then each is a statement of its
+/// own. This is rare.
+pub(super) fn is_entangled(batch: &Batch) -> bool {
+    let mut ids: HashSet<&str> = HashSet::new();
+    ids.extend(batch.consume.iter().chain(&batch.unschedule).map(String::as_str));
+    let mut messages = batch.schedule.iter().chain(batch.send.iter().map(|e| &e.message));
+    if !ids.is_empty() && messages.any(|message| ids.contains(&*message.id)) {
+        return true;
+    }
+    let mut created = batch.instances.iter().filter_map(|change| change.create.as_deref());
+    batch.send.iter().any(|envelope| match &envelope.condition {
+        Condition::Replaces { .. } | Condition::Reopens => true,
+        Condition::Creates(new) => created.any(|other| other.id == new.id),
+        Condition::None | Condition::Running => false,
+    })
+}
+
+pub(super) fn expectation(text: &'static str, rows: usize) -> Part<'static> {
+    Part::new(text, vec![Value::Number(i64::try_from(rows).unwrap_or(i64::MAX))])
+}
+
+fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+    let mut created: Vec<(&NewInstance, &InstanceChange)> =
+        changes.iter().filter_map(|c| Some((c.create.as_deref()?, c))).collect();
+    if !created.is_empty() {
+        // Those who create the same ids wait for each other in the same order.
+        created.sort_by_key(|(new, _)| &new.id);
+        let new: Vec<&NewInstance> = created.iter().map(|(new, _)| *new).collect();
+        let changes: Vec<&InstanceChange> = created.iter().map(|(_, change)| *change).collect();
+        let mut values = instance_columns(&new);
+        values.extend(progress_columns(&changes));
+        groups.push(vec![Part::new(sql::INSERT_INSTANCES, values)]);
+    }
+    let changed: Vec<&InstanceChange> = changes.iter().filter(|c| c.create.is_none()).collect();
+    if !changed.is_empty() {
+        let renewal = |c: &&'a InstanceChange| c.renew.as_ref();
+        let mut values = vec![Value::numbers(&changed, |c| c.no.0)];
+        values.extend(progress_columns(&changed));
+        values.extend([
+            Value::Flags(changed.iter().map(|c| c.custom_status.is_none()).collect()),
+            Value::maybe_texts(&changed, |c| renewal(c).map(|new| &*new.version)),
+            Value::maybe_texts(&changed, |c| renewal(c).map(|new| body(&new.input))),
+        ]);
+        groups.push(vec![
+            Part::new(sql::UPDATE_INSTANCES, values),
+            expectation(sql::EXPECT_CHANGED, changed.len()),
+        ]);
+    }
+}
+
+/// What never changes about an instance.
+fn instance_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
+    vec![
+        Value::numbers(new, |new| new.no.0),
+        Value::texts(new, |new| &new.id),
+        Value::numbers(new, |new| kind_code(new.kind)),
+        Value::texts(new, |new| &new.name),
+        Value::texts(new, |new| &new.version),
+        Value::maybe_texts(new, |new| new.parent.as_deref()),
+        Value::texts(new, |new| &new.request),
+        Value::times(new, |new| new.created_at),
+        Value::maybe_times(new, |new| new.starts_at),
+        Value::MadeTexts(new.iter().map(|new| tags_text(new)).collect()),
+        Value::texts(new, |new| body(&new.input)),
+    ]
+}
+
+/// What a turn rewrites.
+fn progress_columns<'a>(changes: &[&'a InstanceChange]) -> Vec<Value<'a>> {
+    vec![
+        Value::numbers(changes, |c| status_code(c.status)),
+        Value::maybe_texts(changes, |c| c.blocked.as_deref()),
+        Value::Flags(changes.iter().map(|c| c.busy).collect()),
+        Value::times(changes, |c| c.updated_at),
+        Value::maybe_times(changes, |c| c.finished_at.filter(|_| c.status.is_terminal())),
+        Value::maybe_texts(changes, |c| c.state.as_deref()),
+        Value::maybe_texts(changes, |c| c.output.as_deref()),
+        Value::maybe_texts(changes, |c| c.custom_status.as_ref().and_then(|text| text.as_deref())),
+    ]
+}
+
+fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+    let cleared: Vec<i64> = changes.iter().filter(|c| c.clear_side).map(|c| c.no.0).collect();
+    if !cleared.is_empty() {
+        groups.push(vec![Part::new(sql::CLEAR_SIDE, vec![Value::Numbers(cleared)])]);
+    }
+    let put: Vec<_> = changes
+        .iter()
+        .flat_map(|c| c.put_side.iter().map(|(key, row)| (c.no.0, *key, row)))
+        .collect();
+    let mut deleted: Vec<(i64, i64)> =
+        changes.iter().flat_map(|c| c.delete_side.iter().map(|key| (c.no.0, *key))).collect();
+    if !deleted.is_empty() {
+        // What is deleted and written is written.
+        let written: HashSet<(i64, i64)> = put.iter().map(|(no, key, _)| (*no, *key)).collect();
+        deleted.retain(|row| !written.contains(row));
+        let values =
+            vec![Value::numbers(&deleted, |row| row.0), Value::numbers(&deleted, |row| row.1)];
+        groups.push(vec![Part::new(sql::DELETE_SIDE, values)]);
+    }
+    if !put.is_empty() {
+        let values = vec![
+            Value::numbers(&put, |row| row.0),
+            Value::numbers(&put, |row| row.1),
+            Value::texts(&put, |row| body(row.2)),
+        ];
+        groups.push(vec![Part::new(sql::PUT_SIDE, values)]);
+    }
+}
+
+fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+    // A row that is to be forgotten at once is not written.
+    let kept = |c: &InstanceChange, turn| c.forget_history_before.is_none_or(|first| turn >= first);
+    let told: Vec<_> = changes
+        .iter()
+        .flat_map(|c| c.history.iter().map(move |(turn, events)| (c, *turn, events)))
+        .filter(|(c, turn, _)| kept(c, *turn))
+        .collect();
+    if !told.is_empty() {
+        let values = vec![
+            Value::numbers(&told, |row| row.0.no.0),
+            Value::numbers(&told, |row| row.1),
+            Value::texts(&told, |row| body(row.2)),
+        ];
+        groups.push(vec![Part::new(sql::INSERT_HISTORY, values)]);
+    }
+    let forgotten: Vec<_> =
+        changes.iter().filter_map(|c| Some((c.no.0, c.forget_history_before?))).collect();
+    if !forgotten.is_empty() {
+        let values =
+            vec![Value::numbers(&forgotten, |row| row.0), Value::numbers(&forgotten, |row| row.1)];
+        groups.push(vec![Part::new(sql::FORGET_HISTORY, values)]);
+    }
+}
+
+/// What goes with the conditions of messages, where they hold. Who replaces comes first.
+fn conditions<'a>(groups: &mut Vec<Group<'a>>, send: &'a [Envelope]) {
+    let (mut reopened, mut replacing, mut creating) = (vec![], vec![], vec![]);
+    for envelope in send {
+        match &envelope.condition {
+            Condition::Reopens => reopened.push(&*envelope.message.target),
+            Condition::Replaces { new, .. } => replacing.push(&**new),
+            Condition::Creates(new) => creating.push(&**new),
+            Condition::None | Condition::Running => {}
+        }
+    }
+    if !reopened.is_empty() {
+        groups.push(vec![Part::new(sql::REOPEN, vec![Value::Texts(reopened)])]);
+    }
+    if !replacing.is_empty() {
+        let ids = vec![Value::texts(&replacing, |new| &new.id)];
+        groups.push(vec![Part::new(sql::REPLACE_IDS, ids)]);
+    }
+    let new = replacing.into_iter().chain(creating);
+    starts(groups, sql::START_IF_ABSENT, new);
+}
+
+/// The creation of instances whose first message comes with them, each id once.
+pub(super) fn starts<'a>(
+    groups: &mut Vec<Group<'a>>,
+    text: &'static str,
+    new: impl Iterator<Item = &'a NewInstance>,
+) {
+    let mut seen = HashSet::new();
+    let mut new: Vec<&NewInstance> = new.filter(|new| seen.insert(&*new.id)).collect();
+    if !new.is_empty() {
+        new.sort_by_key(|new| &new.id);
+        groups.push(vec![Part::new(text, instance_columns(&new))]);
+    }
+}
+
+/// The storing of messages, each id once: those with a due time in the schedule, the others in the
+/// inbox, in their order.
+pub(super) fn messages<'a>(
+    groups: &mut Vec<Group<'a>>,
+    messages: impl Iterator<Item = &'a Message>,
+    inbox: &'static str,
+    scheduled: &'static str,
+) {
+    let mut seen = HashSet::new();
+    let (timed, at_once): (Vec<&Message>, Vec<&Message>) = messages
+        .filter(|message| seen.insert(&*message.id))
+        .partition(|message| message.due_at.is_some());
+    for (text, messages) in [(inbox, at_once), (scheduled, timed)] {
+        if messages.is_empty() {
+            continue;
+        }
+        let mut values = vec![
+            Value::numbers(&messages, |message| i64::from(message.partition.0)),
+            Value::texts(&messages, |message| &message.id),
+            Value::texts(&messages, |message| &message.target),
+            Value::texts(&messages, |message| body(&message.body)),
+        ];
+        if text == scheduled {
+            values.push(Value::maybe_times(&messages, |message| message.due_at));
+        }
+        groups.push(vec![Part::new(text, values)]);
+    }
+}
+
+fn replies<'a>(groups: &mut Vec<Group<'a>>, batch: &'a Batch) {
+    // The last answer to a request is the one that stays.
+    let mut seen = HashSet::new();
+    let replies: Vec<_> =
+        batch.replies.iter().rev().filter(|reply| seen.insert(&*reply.request)).collect();
+    if !replies.is_empty() {
+        let values = vec![
+            Value::texts(&replies, |reply| &reply.request),
+            Value::texts(&replies, |reply| body(&reply.body)),
+            Value::times(&replies, |reply| reply.at),
+        ];
+        groups.push(vec![Part::new(sql::PUT_REPLIES, values)]);
+    }
+}
