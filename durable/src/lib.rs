@@ -41,8 +41,9 @@
 //!
 //! # Features
 //!
-//! `sqlite` (default): the embedded store. `memory`: the store for tests. [`testing`] runs programs
-//! under a clock that a test holds in its hand.
+//! `sqlite` (default): the embedded store. `memory`: the store for tests. `http`: the HTTP API of
+//! Durable Functions, in the module `http`. [`testing`] runs programs under a clock that a test holds
+//! in its hand.
 
 mod backoff;
 mod client;
@@ -58,6 +59,8 @@ mod entity;
 mod error;
 mod graph;
 mod history;
+#[cfg(feature = "http")]
+pub mod http;
 mod iterate;
 mod json;
 mod lock;
