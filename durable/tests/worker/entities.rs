@@ -7,7 +7,7 @@ use std::time::Duration;
 use durable::prelude::*;
 use durable::store::StoreErrorKind as Kind;
 use durable::testing::{Fault, FaultyStore, Random};
-use durable::{EntityQuery, Handle, Worker};
+use durable::{Clock as _, EntityQuery, Handle, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::programs::*;
