@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderMap, StatusCode, header};
 use durable_store::{Status, Timestamp};
 use serde_json::Value;
@@ -87,15 +87,20 @@ impl Call {
 
 /// Reads a body, within its limits.
 pub(super) async fn read_body(api: &Api, body: Body) -> Result<Bytes, Fault> {
+    let limit = api.options.max_body_bytes;
+    let too_large = || {
+        let message = format!("The body could not be read, or has more than {limit} bytes.");
+        Fault::Message(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    // One that says how long it is need not be read to know.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > limit) {
+        return Err(too_large());
+    }
     let clock = api.client.clock();
     let until = clock.now() + BODY_TIMEOUT;
     tokio::select! {
         biased;
-        read = axum::body::to_bytes(body, api.options.max_body_bytes) => read.map_err(|_| {
-            let limit = api.options.max_body_bytes;
-            let message = format!("The body could not be read, or has more than {limit} bytes.");
-            Fault::Message(StatusCode::PAYLOAD_TOO_LARGE, message)
-        }),
+        read = axum::body::to_bytes(body, limit) => read.map_err(|_| too_large()),
         () = clock.sleep_until(until) => Err(Fault::Empty(StatusCode::REQUEST_TIMEOUT)),
     }
 }

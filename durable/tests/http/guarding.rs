@@ -1,6 +1,7 @@
 //! Who is answered, and how answers name the server.
 
 use durable::http::HttpOptions;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::server::*;
 use crate::world::*;
@@ -126,4 +127,41 @@ async fn the_router_can_be_part_of_another_one() {
         Some(&*format!("http://localhost:7071/jobs{BASE}/instances/a"))
     );
     assert_eq!(server.ask("GET /instances/a").await.status.as_u16(), 202);
+}
+
+/// The status code of a request over a real connection.
+async fn code(port: u16, path: &str) -> u16 {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_others_can_reach_answers_nobody_without_a_key() {
+    let table = [
+        ("127.0.0.1:0", HttpOptions::new(), 200),
+        ("0.0.0.0:0", HttpOptions::new(), 401),
+        ("0.0.0.0:0", HttpOptions::new().key("k"), 200),
+        ("0.0.0.0:0", HttpOptions::new().without_key(), 200),
+    ];
+    for (address, options, expected) in table {
+        let server = Server::with(World::memory(), options).await;
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = durable::http::serve(listener, server.router.clone(), async {
+            stopped.await.unwrap();
+        });
+        let asking = async {
+            let got = code(port, &format!("{BASE}/instances?code=k")).await;
+            assert_eq!(got, expected, "{address}");
+            assert_eq!(code(port, "/healthz").await, 200);
+            stop.send(()).unwrap();
+        };
+        let (served, ()) = tokio::join!(server.world.drive(serving), asking);
+        served.unwrap();
+    }
 }

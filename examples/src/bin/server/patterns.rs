@@ -81,7 +81,8 @@ pub(crate) async fn do_work(ctx: &OrchestrationContext, steps: Option<u32>) -> u
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Job {
     /// Its name.
-    job_id: String,
+    #[serde(rename = "jobId")]
+    id: String,
     /// How often it has to be looked at until it is done.
     #[serde(default)]
     looks_until_done: u32,
@@ -114,12 +115,12 @@ pub(crate) async fn monitor_job_status(
         let status = get_job_status(job.clone(), looks).await?;
         ctx.set_custom_status(status.clone());
         if status == "Completed" {
-            return send_alert(job.job_id).await;
+            return send_alert(job.id).await;
         }
         looks += 1;
         ctx.sleep(Duration::from_secs(job.polling_interval)).await;
     }
-    Ok(format!("{} took too long", job.job_id))
+    Ok(format!("{} took too long", job.id))
 }
 
 #[activity(name = "GetJobStatus")]
