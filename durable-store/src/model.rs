@@ -48,7 +48,7 @@ pub mod limits {
 pub struct PartitionId(pub u16);
 
 /// The number of an instance inside a hub, never used again after a purge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct InstanceNo(pub i64);
 
 impl InstanceNo {

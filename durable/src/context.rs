@@ -18,7 +18,7 @@ use crate::history::Event as HistoryEvent;
 use crate::json::Json;
 use crate::lock::{LockRequest, LockSet};
 use crate::program::Orchestration;
-use crate::start::InvalidStart;
+use crate::start::{InvalidStart, StartOptions};
 use crate::task::{
     Call, ContinueAsNew, EventName, EventWait, Spawn, Task, Timer, checked, encode_input,
 };
@@ -229,6 +229,11 @@ impl OrchestrationContext {
     pub fn version(&self) -> String {
         scope::with(|core| core.identity.version.clone())
     }
+}
+
+/// Starts an orchestration by its name, within the turn under way.
+pub(crate) fn start_named(options: StartOptions, name: &str, version: &str, input: &Json) {
+    scope::with(|core| core.start_detached(options, name, version, input.clone()));
 }
 
 /// Encodes what a program passes where it gets no result back.

@@ -45,6 +45,9 @@
 //! Durable Functions, in the module `http`. [`testing`] runs programs under a clock that a test holds
 //! in its hand.
 
+// What our own orchestrations expand to names the crate as users do.
+extern crate self as durable;
+
 mod backoff;
 mod client;
 mod clock;
@@ -69,6 +72,7 @@ mod placement;
 mod program;
 mod registry;
 mod retry;
+mod schedule;
 mod start;
 mod task;
 mod telemetry;
@@ -105,6 +109,7 @@ pub use retry::{
     DEFAULT_BACKOFF_COEFFICIENT, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_INTERVAL, DelayRule, ErrorRule,
     FailedAttempt, RetryPolicy,
 };
+pub use schedule::{MIN_SCHEDULE_INTERVAL, Schedule, ScheduleHandle, ScheduleStatus};
 pub use start::IdReuse;
 pub use task::{
     Call, ContinueAsNew, Durable, Either, Event, EventName, EventTimeout, EventWait, JoinAll,
@@ -220,6 +225,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/orchestrator-rust.md")]
 struct OrchestratorRust;
+
+/// The programs in the page about entities compile.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../docs/entities.md")]
+struct Entities;
 
 /// The programs in the documentation of versions compile.
 #[cfg(all(doctest, feature = "memory"))]

@@ -104,8 +104,6 @@ impl LockRequest {
     /// #[orchestrator]
     /// async fn deposit(ctx: &OrchestrationContext, cents: i64) -> Result<bool, TaskError> {
     ///     let account = ctx.entity::<Account>("mine");
-    ///     let request = ctx.lock(account.id()).timeout(Duration::from_secs(10));
-    ///     # drop(request);
     ///     let Ok(_guard) = ctx.lock(account.id()).timeout(Duration::from_secs(10)).await else {
     ///         return Ok(false);
     ///     };

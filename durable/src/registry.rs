@@ -64,6 +64,13 @@ pub(crate) trait EntityState: Send {
 }
 
 impl Registry {
+    /// Knows what every worker runs.
+    pub(crate) fn with_our_own() -> Self {
+        let mut registry = Self::default();
+        registry.add_orchestration::<crate::schedule::run_schedule>();
+        registry
+    }
+
     pub(crate) fn add_orchestration<F: Orchestration>(&mut self) {
         let versions = self.orchestrations.entry(F::NAME.to_owned()).or_default();
         if versions.insert(F::VERSION.to_owned(), F::program().into()).is_some() {

@@ -2,6 +2,8 @@
 //! clock, no store, no tokio. The same input gives the same commit, byte for byte.
 
 mod actions;
+mod arriving;
+mod beginning;
 mod check;
 mod core;
 mod entity;

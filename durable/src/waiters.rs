@@ -6,14 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use durable_store::{PartitionId, Payload, Status, StoreError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::connection::Connection;
 use crate::error::Outcome;
 use crate::telemetry::store_call;
 
-/// How often news from other processes are polled for.
+/// How soon news from other processes are polled for, when somebody has begun to wait or news have
+/// just come.
+const FIRST_POLL: Duration = Duration::from_millis(5);
+/// How often they are polled for when nothing happens. In between the interval doubles.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// A poll takes at most such a part of the time.
+const POLL_SHARE: u32 = 4;
 /// Every so many polls also ask for what this process's own worker should have told.
 const FULL_POLL_EVERY: u64 = 50;
 /// Most ids in one question to the store.
@@ -45,7 +50,11 @@ impl News {
 
 /// The registry.
 #[derive(Default)]
-pub(crate) struct Waiters(Mutex<State>);
+pub(crate) struct Waiters {
+    state: Mutex<State>,
+    /// Somebody has begun to wait.
+    begun: Notify,
+}
 
 #[derive(Default)]
 struct State {
@@ -66,16 +75,16 @@ struct Asked {
 
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells those who wait for the instance.
-    pub(crate) fn tell(&self, id: &str, news: &News) {
+    /// Tells those who wait for the instance. Whether it was news to them.
+    pub(crate) fn tell(&self, id: &str, news: &News) -> bool {
         let mut state = self.lock();
-        let Some(watched) = state.instances.get(id) else { return };
+        let Some(watched) = state.instances.get(id) else { return false };
         if watched.news.receiver_count() == 0 {
             state.instances.remove(id);
-            return;
+            return false;
         }
         watched.news.send_if_modified(|known| {
             let is_new = known != news && !matches!(known, News::Ended(..));
@@ -83,7 +92,7 @@ impl Waiters {
                 known.clone_from(news);
             }
             is_new
-        });
+        })
     }
 
     /// Lets everybody who waits for an instance read its row again. Returns whether anybody does.
@@ -165,6 +174,7 @@ impl Connection {
     }
 
     fn ensure_polling(self: &Arc<Self>) {
+        self.waiters.begun.notify_one();
         if !std::mem::replace(&mut self.waiters.lock().polling, true) {
             let polling = Polling(Arc::clone(self));
             tokio::spawn(async move { polling.run().await });
@@ -186,36 +196,57 @@ impl Polling {
     async fn run(self) {
         let connection = &*self.0;
         let clock = &connection.clock;
+        let mut interval = FIRST_POLL;
         for round in 1_u64.. {
-            clock.sleep_for_upkeep(clock.now() + POLL_INTERVAL).await;
+            tokio::select! {
+                () = clock.sleep_for_upkeep(clock.now() + interval) => {}
+                () = connection.waiters.begun.notified(), if interval > FIRST_POLL => {
+                    interval = FIRST_POLL;
+                    continue;
+                }
+            }
             let is_full = round % FULL_POLL_EVERY == 0;
             let is_told = |partition| !is_full && connection.is_owned(partition);
             let Some((ids, requests)) = connection.waiters.open(is_told) else { return };
+            if ids.is_empty() && requests.is_empty() {
+                interval = POLL_INTERVAL;
+                continue;
+            }
+            let begun = clock.now();
             // A failure has been reported, and the next round is the retry.
-            let _ = poll_instances(connection, &ids).await;
-            let _ = poll_answers(connection, &requests).await;
+            let instances = poll_instances(connection, &ids).await.unwrap_or(0);
+            let answers = poll_answers(connection, &requests).await.unwrap_or(0);
+            let next = if instances + answers > 0 { FIRST_POLL } else { interval * 2 };
+            let took = clock.now().saturating_since(begun);
+            interval = next.max(took * POLL_SHARE).min(POLL_INTERVAL);
         }
     }
 }
 
-async fn poll_instances(connection: &Connection, ids: &[String]) -> Result<(), StoreError> {
+/// Returns how many news there were.
+async fn poll_instances(connection: &Connection, ids: &[String]) -> Result<usize, StoreError> {
+    let mut news = 0;
     for ids in ids.chunks(POLL_IDS) {
         let records = store_call("read_instances", connection.store.read_instances(ids)).await?;
         let mut gone: HashSet<&str> = ids.iter().map(String::as_str).collect();
         for record in &records {
             gone.remove(record.id.as_str());
-            connection.waiters.tell(&record.id, &News::of(record.status, record.output.as_ref()));
+            let known = News::of(record.status, record.output.as_ref());
+            news += usize::from(connection.waiters.tell(&record.id, &known));
         }
         for id in gone {
             connection.waiters.tell(id, &News::Unsure);
         }
     }
-    Ok(())
+    Ok(news)
 }
 
-async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<(), StoreError> {
+/// Returns how many answers there were.
+async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<usize, StoreError> {
+    let mut news = 0;
     for requests in requests.chunks(POLL_IDS) {
         let replies = store_call("read_replies", connection.store.read_replies(requests)).await?;
+        news += replies.len();
         for (request, body) in replies {
             match serde_json::from_str::<Outcome>(&body) {
                 Ok(outcome) => connection.waiters.answer(&request, outcome),
@@ -223,5 +254,5 @@ async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<()
             }
         }
     }
-    Ok(())
+    Ok(news)
 }

@@ -95,7 +95,7 @@ impl Worker {
     pub fn builder(store: impl IntoStore) -> WorkerBuilder {
         WorkerBuilder {
             store: store.into_store(),
-            registry: Registry::default(),
+            registry: Registry::with_our_own(),
             data: DataMap::default(),
             options: Options::default(),
         }

@@ -40,6 +40,8 @@ mod renewing;
 mod retrying;
 #[path = "manage/rewinding.rs"]
 mod rewinding;
+#[path = "manage/schedules.rs"]
+mod schedules;
 #[path = "manage/starting.rs"]
 mod starting;
 #[path = "manage/suspending.rs"]

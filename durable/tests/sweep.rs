@@ -16,5 +16,7 @@ mod effects;
 mod families;
 #[path = "sweep/lives.rs"]
 mod lives;
+#[path = "sweep/sections.rs"]
+mod sections;
 #[path = "sweep/waits.rs"]
 mod waits;

@@ -103,7 +103,7 @@ impl<T> Handle<T> {
     }
 
     /// Waits until the row's status is as wanted, and gives what is known then.
-    pub(super) async fn wait(&self, wanted: impl Fn(Status) -> bool) -> Result<News, ClientError> {
+    pub(crate) async fn wait(&self, wanted: impl Fn(Status) -> bool) -> Result<News, ClientError> {
         let connection = &self.client.connection;
         let partition = connection.partition_of(&self.id).await?;
         // Register, then read, then wait: what happens after the reading is told.

@@ -8,7 +8,7 @@ use durable_store::Timestamp;
 
 use super::{Durable, EventTimeout, Pending, Spawn, Waiting, take_outcome};
 use crate::data::EventPayload;
-use crate::error::TaskError;
+use crate::error::{Failure, TaskError, TaskErrorKind, TaskFailure};
 use crate::json::Json;
 use crate::turn::scope;
 
@@ -160,7 +160,15 @@ impl<T> Durable for EventWait<T> {
     type Output = Result<T, TaskError>;
 
     fn begin(self) -> Waiting {
-        Waiting::Task(scope::with(|core| core.begin_event(&self.name)))
+        // No sender may use a name that is too long, and nobody should wait for ever.
+        let checked = crate::client::check_event_name(&self.name);
+        Waiting::Task(scope::with(|core| match checked {
+            Ok(()) => core.begin_event(&self.name),
+            Err(reason) => {
+                let failure = Failure::final_one("InvalidEventName", reason);
+                core.begin_failed("event", TaskFailure::new(TaskErrorKind::Refused, failure))
+            }
+        }))
     }
 }
 

@@ -7,22 +7,20 @@ use durable_store::{InstanceNo, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::actions::{Actions, Answer, NewChild, Outgoing};
-use super::retrying::{ChildCall, Retry};
+use super::actions::{Actions, Answer, Outgoing};
+use super::retrying::Retry;
 use super::sections::Section;
 use super::shelf::Shelf;
-use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
+use crate::error::Outcome;
 use crate::history::Event;
 use crate::json::Json;
 use crate::message::{Body, ReplyTo, TaskId, TimerKey};
-use crate::retry::RetryPolicy;
-use crate::start::{IdReuse, StartOptions};
 
 /// Most actions (calls, timers, messages) that one turn may emit. The original's limit.
 pub const MAX_ACTIONS_PER_TURN: usize = 100_000;
 
 /// Who an instance is. Does not change during its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Identity {
     pub(crate) no: InstanceNo,
     pub(crate) id: String,
@@ -191,7 +189,10 @@ impl Core {
         }
     }
 
-    // --- what programs do -----------------------------------------------------------------------
+    /// Moves the instance out, to where the program's calls find it, and leaves nobody in its place.
+    pub(super) fn take_out(&mut self) -> Self {
+        std::mem::replace(self, Self::new(Identity::default()))
+    }
 
     pub(super) fn add_task(
         &mut self,
@@ -205,194 +206,6 @@ impl Core {
         TaskId(id)
     }
 
-    /// A task that has failed before it began.
-    pub(crate) fn begin_failed(&mut self, name: &str, failure: TaskFailure) -> TaskId {
-        let kind = TaskKind::Event { name: name.to_owned(), number: 0 };
-        self.add_task(kind, Some(Err(failure)), None)
-    }
-
-    /// Sets a timer.
-    pub(crate) fn begin_timer(&mut self, due: Timestamp) -> TaskId {
-        let task = self.add_task(TaskKind::Timer { due }, None, None);
-        self.actions.history.push(Event::TimerCreated { task, due });
-        self.actions.schedule.push((TimerKey::of(task), due));
-        task
-    }
-
-    /// Waits for an event, or takes the oldest one of that name that is buffered.
-    pub(crate) fn begin_event(&mut self, name: &str) -> TaskId {
-        let buffered =
-            self.events.iter().find(|(_, event)| event.name == name).map(|(number, _)| number);
-        let taken = buffered.and_then(|number| Some((number, self.events.remove(number)?.value)));
-        let (number, outcome) = match taken {
-            Some((number, value)) => (number, Some(Ok(value))),
-            None => (0, None),
-        };
-        self.add_task(TaskKind::Event { name: name.to_owned(), number }, outcome, None)
-    }
-
-    /// Starts a sub-orchestration whose result is awaited.
-    pub(crate) fn begin_child(
-        &mut self,
-        mut options: StartOptions,
-        name: &str,
-        version: &str,
-        input: Json,
-        retry: Option<RetryPolicy>,
-    ) -> TaskId {
-        if let Some(failure) = self.refuse_child() {
-            return self.begin_failed(name, failure);
-        }
-        let task = TaskId(self.next_task);
-        let given = options.instance_id.take();
-        let derived = given.is_none();
-        let replaces = !derived && options.id_reuse == IdReuse::ReplaceEnded;
-        let id = given.unwrap_or_else(|| derived_id(&self.identity, task, 1));
-        let parent = Some(self.identity.id.clone());
-        let child = self.new_child(options, name, version, input);
-        let child = NewChild { parent, replaces, ..child };
-        if let Some(policy) = retry {
-            let call = ChildCall {
-                name: child.name.clone(),
-                version: child.version.clone(),
-                input: child.input.clone(),
-                tags: child.tags.clone(),
-                replaces,
-                derived,
-                starts: 1,
-            };
-            return self.begin_child_attempts(id, call, policy, child);
-        }
-        let task = self.add_task(TaskKind::Child { id: id.clone() }, None, None);
-        self.actions.history.push(Event::ChildStarted {
-            task,
-            id: id.clone(),
-            name: name.to_owned(),
-        });
-        let reply = self.reply_to(task);
-        self.send_start(id, child, Some(reply));
-        task
-    }
-
-    /// Starts an orchestration that nobody here waits for.
-    pub(crate) fn start_detached(
-        &mut self,
-        mut options: StartOptions,
-        name: &str,
-        version: &str,
-        input: Json,
-    ) -> String {
-        let given = options.instance_id.take();
-        let replaces = given.is_some() && options.id_reuse == IdReuse::ReplaceEnded;
-        let id = given.unwrap_or_else(|| self.new_uuid().to_string());
-        let child = self.new_child(options, name, version, input);
-        self.send_start(id.clone(), NewChild { replaces, ..child }, None);
-        id
-    }
-
-    fn new_child(&self, options: StartOptions, name: &str, version: &str, input: Json) -> NewChild {
-        let version = options.version_for(version, &self.default_version);
-        let StartOptions { tags, start_at, .. } = options;
-        NewChild {
-            name: name.to_owned(),
-            version,
-            input,
-            parent: None,
-            tags,
-            starts_at: start_at.filter(|time| *time > self.now),
-            replaces: false,
-        }
-    }
-
-    /// Where the outcome of a task is to be sent.
-    pub(super) fn reply_to(&self, task: TaskId) -> ReplyTo {
-        let Identity { id, no, .. } = &self.identity;
-        // The number of an activity is of no use here: it is not told of by messages.
-        let call = self.tasks.get(task.0).map_or(0, Task::call_number);
-        ReplyTo::Task { instance: id.clone(), number: no.0, task, call }
-    }
-
-    pub(super) fn send_start(&mut self, id: String, child: NewChild, reply: Option<ReplyTo>) {
-        let request = self.next_message_id();
-        let body = Body::Start { request: request.clone(), reply };
-        self.actions.send.push(Outgoing {
-            id: request,
-            target: id,
-            due: child.starts_at,
-            body,
-            creates: Some(child),
-            reopens: false,
-        });
-    }
-
-    /// Calls an operation of an entity.
-    pub(crate) fn begin_operation(&mut self, to: &EntityAddress, name: &str, args: Json) -> TaskId {
-        if let Err(failure) = self.check_call(to) {
-            return self.begin_failed(name, failure);
-        }
-        let entity = to.instance_id();
-        let task = self.add_task(
-            TaskKind::Operation {
-                entity: entity.clone(),
-                name: name.to_owned(),
-                to: to.clone(),
-                args: args.clone(),
-            },
-            None,
-            None,
-        );
-        self.actions.history.push(Event::OperationCalled { task, entity, name: name.to_owned() });
-        self.send_call(task, to, name, args);
-        task
-    }
-
-    /// Sends a call for which a task waits.
-    pub(super) fn send_call(&mut self, task: TaskId, to: &EntityAddress, name: &str, args: Json) {
-        let within = self.section_id(to);
-        let reply = Some(self.reply_to(task));
-        let body = Body::Operation {
-            entity: to.name.clone(),
-            key: to.key.clone(),
-            name: name.to_owned(),
-            args,
-            reply,
-            within,
-        };
-        self.send(to.instance_id(), body);
-    }
-
-    /// Sends an operation whose result nobody wants.
-    /// With a time, it is delivered then.
-    pub(crate) fn signal(
-        &mut self,
-        to: &EntityAddress,
-        name: &str,
-        args: Json,
-        due: Option<Timestamp>,
-    ) {
-        self.actions
-            .history
-            .push(Event::OperationSignalled { entity: to.instance_id(), name: name.to_owned() });
-        let body = Body::Operation {
-            entity: to.name.clone(),
-            key: to.key.clone(),
-            name: name.to_owned(),
-            args,
-            reply: None,
-            within: None,
-        };
-        let message = self.send(to.instance_id(), body);
-        message.due = due;
-    }
-
-    /// Sends an event to another orchestration.
-    pub(crate) fn send_event(&mut self, instance: &str, name: &str, value: Json) {
-        self.actions
-            .history
-            .push(Event::EventSent { instance: instance.to_owned(), name: name.to_owned() });
-        self.send(instance.to_owned(), Body::Event { name: name.to_owned(), value });
-    }
-
     /// Sends a message, and gives it to be completed.
     pub(super) fn send(&mut self, target: String, body: Body) -> &mut Outgoing {
         let id = self.next_message_id();
@@ -401,7 +214,7 @@ impl Core {
     }
 
     /// Unique in the hub, and the same whenever the turn runs again.
-    fn next_message_id(&mut self) -> String {
+    pub(super) fn next_message_id(&mut self) -> String {
         self.sent += 1;
         format!("{}-{}", self.identity.no.0, self.sent)
     }
@@ -510,118 +323,6 @@ impl Core {
         self.remove_timer(TimerKey::of(task));
     }
 
-    // --- what arrives ---------------------------------------------------------------------------
-
-    /// Notes how a task ended. Returns it if the task was waiting for that: a late or repeated
-    /// outcome is dropped.
-    pub(crate) fn complete(&mut self, task: TaskId, outcome: Outcome) -> bool {
-        let Some(entry) = self.tasks.get(task.0) else { return false };
-        if entry.outcome.is_some() {
-            return false;
-        }
-        if entry.is_running_activity() {
-            self.running_activities = self.running_activities.saturating_sub(1);
-        }
-        let detached = entry.detached;
-        self.actions.history.push(Event::ended(task, &entry.kind, &outcome));
-        self.cancel_retry_timer(task);
-        if detached {
-            self.tasks.remove(task.0);
-            return false;
-        }
-        if let Some(entry) = self.tasks.get_mut(task.0) {
-            if let (
-                TaskKind::Activity { input, .. } | TaskKind::Operation { args: input, .. },
-                Ok(_),
-            ) = (&mut entry.kind, &outcome)
-            {
-                *input = Json::null();
-            }
-            if outcome.is_ok() {
-                entry.retry = None;
-            }
-            entry.outcome = Some(outcome);
-        }
-        true
-    }
-
-    /// Whether `call` is the attempt of the task that is under way.
-    pub(crate) fn is_current_call(&self, task: TaskId, call: u32) -> bool {
-        let task = self.tasks.get(task.0);
-        task.is_some_and(|task| task.call_number() == call && !task.waits_for_attempt())
-    }
-
-    /// Gives an event to the oldest wait for it, which is returned, or buffers it.
-    pub(crate) fn receive_event(&mut self, name: String, value: Json) -> Option<TaskId> {
-        self.actions.history.push(Event::EventRaised { name: name.clone(), value: value.clone() });
-        let number = self.next_event;
-        self.next_event += 1;
-        self.hand_over(number, BufferedEvent { name, value })
-    }
-
-    fn hand_over(&mut self, number: i64, event: BufferedEvent) -> Option<TaskId> {
-        let waits = |task: &Task| {
-            matches!(&task.kind, TaskKind::Event { name, .. } if *name == event.name)
-                && task.outcome.is_none()
-        };
-        let waiting = self.tasks.iter().find(|(_, task)| waits(task)).map(|(number, _)| number);
-        let Some(task) = waiting.and_then(|waiting| self.tasks.get_mut(waiting)) else {
-            // An accepted event is never lost, so there is no limit here: the shelf spills into rows.
-            self.events.insert(number, event);
-            return None;
-        };
-        task.kind = TaskKind::Event { name: event.name, number };
-        task.outcome = Some(Ok(event.value));
-        waiting.map(TaskId)
-    }
-
-    fn running(&self) -> Vec<TaskId> {
-        let running = self.tasks.iter().filter(|(_, task)| task.is_running_activity());
-        running.map(|(number, _)| TaskId(number)).collect()
-    }
-
-    /// A new owner starts the activities again that were under way: the attempt that was lost
-    /// counts. Returns the tasks that have used up `limit` attempts and failed.
-    pub(crate) fn recover(&mut self, limit: u32) -> Vec<TaskId> {
-        let mut failed = Vec::new();
-        for task in self.running() {
-            self.cancel_retry_timer(task);
-            let Some(Task { kind: TaskKind::Activity { attempt, lost, .. }, .. }) =
-                self.tasks.get_mut(task.0)
-            else {
-                continue;
-            };
-            *lost += 1;
-            if *lost >= limit {
-                let failure = Failure::final_one(
-                    "WorkerLost",
-                    format!("{limit} attempts of it were under way when their worker went away"),
-                );
-                if self.complete(task, Err(TaskFailure::new(TaskErrorKind::WorkerLost, failure))) {
-                    failed.push(task);
-                }
-                continue;
-            }
-            *attempt += 1;
-            let attempt = *attempt;
-            self.actions.history.push(Event::ActivityRestarted { task, attempt });
-            self.running_activities = self.running_activities.saturating_sub(1);
-            self.start_activity(task);
-        }
-        failed
-    }
-
-    /// Nobody wants the results of the activities under way: they are told so, and forgotten.
-    pub(crate) fn cancel_activities(&mut self) {
-        for task in self.running() {
-            self.cancel_retry_timer(task);
-            if let Some(entry) = self.tasks.remove(task.0) {
-                self.actions.cancel.push((task, entry.call_number()));
-            }
-        }
-        self.running_activities = 0;
-    }
-
     /// The instance has ended: its timers and waits are cancelled, what runs elsewhere is left
     /// to run, and forgotten when it is done.
     pub(crate) fn abandon_all(&mut self) {
@@ -690,23 +391,6 @@ impl Core {
     pub(crate) fn is_over_limit(&self) -> bool {
         self.actions.len() > MAX_ACTIONS_PER_TURN
     }
-}
-
-/// The id of a sub-orchestration that was not given one: the parent's id, the counter of its number,
-/// the task's number, and the attempt if it is not the first. The portable SDKs of the original do
-/// without the counter; it keeps the children apart of instances that have the same id one after the
-/// other.
-pub(super) fn derived_id(parent: &Identity, task: TaskId, attempt: u32) -> String {
-    let counter = parent.no.0 & ((1 << InstanceNo::COUNTER_BITS) - 1);
-    let mut id = format!("{}:{counter:x}:{:04x}", parent.id, task.0);
-    if attempt > 1 {
-        id.push_str(&format!("-{attempt}"));
-    }
-    if id.len() <= durable_store::limits::MAX_INSTANCE_ID_BYTES {
-        return id;
-    }
-    // Deep nesting would outgrow the limit; a hash of the whole path is as unique.
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string()
 }
 
 /// What a task is called in errors.

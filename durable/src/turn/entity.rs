@@ -214,8 +214,7 @@ impl EntityInstance {
         let mark = Mark::of(&self.core);
         self.core.deletes_self = false;
         let context = EntityContext::new(self.address.clone());
-        let identity = self.core.identity.clone();
-        let core = std::mem::replace(&mut self.core, Core::new(identity));
+        let core = self.core.take_out();
         let unknown = unknown_operation(&self.address, name);
         let (core, (state, result)) = scope::enter(core, move || {
             let run = || {

@@ -1,37 +1,32 @@
 //! One turn of an orchestration: deliver each message, and run the program whenever what it waits
 //! for is there.
 
+mod arriving;
+mod checked;
 mod manage;
 mod misfit;
 mod renewal;
+mod saving;
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{Payload, Renewal, SideKey, Status, StoredInstance, Timestamp};
+use durable_store::{Payload, Renewal, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use self::misfit::Misfit;
-use super::check::{self, Snapshot};
-use super::core::{BufferedEvent, Core, Identity, Mark, Task};
+use super::check::Snapshot;
+use super::core::{Core, Identity, Mark};
 use super::kept::Kept;
 use super::managing::Undo;
-use super::sections::Section;
-use super::shelf::Shelf;
 use super::watch::Watch;
-use super::{
-    Blocked, Inbound, MAX_LOST_ATTEMPTS, TURN_KEY, TurnOutput, drop_quietly, identity, output,
-    scope,
-};
+use super::{Blocked, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
-use crate::message::{Body, ReplyTo, TaskId, TimerKey};
-use crate::program::{Incompatible, Machine, Program, Progress, SavedMachine, SavedPosition};
+use crate::message::ReplyTo;
+use crate::program::{Machine, Program, Progress};
 use crate::registry::Registry;
-use crate::task::Waiting;
 
 /// An orchestration in memory.
 pub(crate) struct OrchestrationInstance {
@@ -94,78 +89,6 @@ impl Start {
     }
 }
 
-/// What an orchestration saves.
-#[derive(Serialize)]
-struct Saved<'a> {
-    state: &'a str,
-    locals: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    awaiting: Option<&'a Waiting>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    branches: Vec<Option<SavedPosition>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tasks: BTreeMap<i64, &'a Task>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    events: BTreeMap<i64, &'a BufferedEvent>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    section: Option<&'a Section>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply: Option<&'a ReplyTo>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    idle: bool,
-    #[serde(skip_serializing_if = "Start::is_over")]
-    start: Start,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kept: Option<&'a Kept>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rewinding: Option<&'a str>,
-    now: Timestamp,
-    turn: i64,
-    next_task: i64,
-    next_event: i64,
-    sent: i64,
-    drawn: i64,
-}
-
-#[derive(Deserialize)]
-struct Loaded<'a> {
-    state: String,
-    #[serde(borrow)]
-    locals: &'a RawValue,
-    #[serde(default)]
-    awaiting: Option<Waiting>,
-    #[serde(default)]
-    branches: Vec<Option<SavedPosition>>,
-    #[serde(default)]
-    tasks: BTreeMap<i64, Task>,
-    #[serde(default)]
-    events: BTreeMap<i64, BufferedEvent>,
-    #[serde(default)]
-    section: Option<Section>,
-    #[serde(default)]
-    reply: Option<ReplyTo>,
-    /// No program is under way: it has not begun, or it is over.
-    #[serde(default)]
-    idle: bool,
-    #[serde(default = "Start::over")]
-    start: Start,
-    #[serde(default)]
-    kept: Option<Kept>,
-    #[serde(default)]
-    rewinding: Option<String>,
-    now: Timestamp,
-    turn: i64,
-    next_task: i64,
-    next_event: i64,
-    sent: i64,
-    drawn: i64,
-}
-
-/// Side rows of buffered events have negative keys, below the one of the turn number.
-fn event_key(number: i64) -> i64 {
-    -number
-}
-
 impl OrchestrationInstance {
     pub(super) fn load(stored: &StoredInstance, registry: &Registry) -> Result<Self, Blocked> {
         let record = &stored.record;
@@ -223,162 +146,6 @@ impl OrchestrationInstance {
         }
     }
 
-    /// Reads the numbers that were used in turns which did not write the state.
-    fn restore_numbers(&mut self, rows: &[(SideKey, Payload)]) -> Result<(), Blocked> {
-        if let Some((_, row)) = rows.iter().find(|(key, _)| *key == TURN_KEY) {
-            let (turn, sent) =
-                serde_json::from_str(row).map_err(|e| Blocked::Malformed(e.to_string()))?;
-            self.core.turn = turn;
-            self.core.sent = sent;
-            self.turn_in_row = true;
-        }
-        Ok(())
-    }
-
-    /// The same instance, made again from its saved bytes. Its own turns are not checked.
-    fn twin(&self, snapshot: &Snapshot) -> Result<Self, Blocked> {
-        let mut identity = self.core.identity.clone();
-        identity.version.clone_from(&snapshot.version);
-        let mut twin = Self {
-            core: Core::new(identity),
-            program: Arc::clone(&self.program),
-            input: Arc::clone(&snapshot.input),
-            status: snapshot.status,
-            output: snapshot.output.clone(),
-            machine: None,
-            watch: Watch::Nothing,
-            locals: None,
-            kept: None,
-            start: Start::before(snapshot.scheduled),
-            rewinding: None,
-            misfit: None,
-            turn_in_row: false,
-            stepped: false,
-            saved: None,
-        };
-        twin.core.default_version = Arc::clone(&self.core.default_version);
-        let rows: Vec<(SideKey, Payload)> =
-            snapshot.rows.iter().map(|(key, row)| (*key, Arc::clone(row))).collect();
-        match &snapshot.state {
-            Some(state) => twin.restore(state, &rows)?,
-            None => twin.restore_numbers(&rows)?,
-        }
-        Ok(twin)
-    }
-
-    fn restore(&mut self, state: &str, rows: &[(SideKey, Payload)]) -> Result<(), Blocked> {
-        let malformed = |e: serde_json::Error| Blocked::Malformed(e.to_string());
-        let loaded: Loaded<'_> = serde_json::from_str(state).map_err(malformed)?;
-        let (mut task_rows, mut event_rows) = (Vec::new(), Vec::new());
-        for (key, row) in rows {
-            if *key == TURN_KEY {
-                continue;
-            }
-            if *key > 0 {
-                task_rows.push((*key, serde_json::from_str(row).map_err(malformed)?));
-            } else {
-                event_rows.push((-*key, serde_json::from_str(row).map_err(malformed)?));
-            }
-        }
-        let core = &mut self.core;
-        core.now = loaded.now;
-        core.turn = loaded.turn;
-        core.next_task = loaded.next_task;
-        // Events that came without a turn of the program have used up numbers since.
-        let buffered = event_rows.iter().map(|(number, _): &(i64, BufferedEvent)| *number);
-        let taken = task_rows.iter().filter_map(|(_, task): &(i64, Task)| task.event_number());
-        core.next_event =
-            buffered.chain(taken).map(|number| number + 1).fold(loaded.next_event, i64::max);
-        core.sent = loaded.sent;
-        core.drawn = loaded.drawn;
-        core.reply = loaded.reply;
-        core.section = loaded.section;
-        self.start = loaded.start;
-        self.kept = loaded.kept;
-        self.rewinding = loaded.rewinding;
-        core.tasks = Shelf::restore(loaded.tasks, task_rows);
-        core.events = Shelf::restore(loaded.events, event_rows);
-        core.running_activities =
-            core.tasks.iter().filter(|(_, t)| t.is_running_activity()).count();
-        self.restore_numbers(rows)?;
-        self.check_rules()?;
-        // What failed may be marked as running already, before it is told to go on.
-        if !self.status.is_terminal() && !loaded.idle {
-            let Loaded { state, awaiting, branches, locals, .. } = loaded;
-            let position = SavedPosition { state, awaiting, branches };
-            if let Some(misfit) = &mut self.misfit {
-                misfit.stands(position, locals);
-                return Ok(());
-            }
-            let saved = SavedMachine { position, locals };
-            // The variables are decoded by code of the user's.
-            let machine = catch_unwind(AssertUnwindSafe(|| self.program.load(&saved)))
-                .map_err(|panic| Blocked::Malformed(Failure::of_panic(&*panic).message))??;
-            self.watch = Watch::of(&*machine, &self.core);
-            self.machine = Some(machine);
-            self.locals = Some(locals.get().to_owned());
-        }
-        Ok(())
-    }
-
-    /// Whether the program still has the retry rules of the calls that are under way.
-    fn check_rules(&self) -> Result<(), Incompatible> {
-        let rules = self.program.rules();
-        let of_calls = self.core.tasks.iter().filter_map(|(_, task)| task.retry.as_ref());
-        let mut named = of_calls.flat_map(|retry| retry.rules());
-        match named.find(|name| rules.iter().all(|rule| rule.name() != *name)) {
-            Some(rule) => Err(Incompatible::UnknownRule { rule: rule.to_owned() }),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn turn(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
-        let Some(mut snapshot) = self.saved.take() else { return self.run(inbound, now) };
-        let owed = inbound.clone();
-        let mut out = self.run(inbound.clone(), now);
-        let twin = self.stepped.then(|| self.twin(&snapshot));
-        let difference = match twin {
-            // Nothing of the program ran: there is nothing to check.
-            None => None,
-            Some(Ok(mut twin)) => check::difference(&out, &quietly(|| twin.run(inbound, now))),
-            Some(Err(blocked)) => Some(format!("what was saved cannot be read back: {blocked}")),
-        };
-        if let Some(difference) = difference
-            && let Ok(mut again) = self.twin(&snapshot)
-        {
-            out = again.refuse(&difference, owed, now);
-            *self = again;
-        }
-        snapshot.apply(&out.change);
-        self.saved = Some(snapshot);
-        out
-    }
-
-    /// Ends an orchestration that does not do the same again.
-    fn refuse(&mut self, difference: &str, owed: Vec<Inbound>, now: Timestamp) -> TurnOutput {
-        let mut changes = Changes::default();
-        self.core.now = self.core.now.max(now);
-        self.core.turn += 1;
-        self.status = Status::Running;
-        let message = format!(
-            "the orchestrator is not deterministic: run again from the same saved state, {difference}"
-        );
-        for message in &owed {
-            if let Inbound::Message(Body::Start { request, reply }) = message
-                && *request == self.core.identity.request
-                && self.core.reply.is_none()
-            {
-                self.core.reply.clone_from(reply);
-            }
-        }
-        self.fail(TaskErrorKind::Failed, Failure::new("NonDeterministic", message), &mut changes);
-        // Others may be waiting for answers to what came with this turn.
-        for message in owed {
-            self.deliver(message, &mut changes);
-        }
-        self.finish_turn(changes)
-    }
-
     fn run(&mut self, inbound: Vec<Inbound>, now: Timestamp) -> TurnOutput {
         self.core.now = self.core.now.max(now);
         self.core.turn += 1;
@@ -391,108 +158,6 @@ impl OrchestrationInstance {
             self.deliver(message, &mut changes);
         }
         self.finish_turn(changes)
-    }
-
-    fn deliver(&mut self, message: Inbound, changes: &mut Changes) {
-        if self.start == Start::First && is_for_who_runs(&message) {
-            // The first message of an instance comes before all others: this one was sent to the
-            // one that had the id before.
-            return;
-        }
-        match message {
-            Inbound::ActivityEnded { number, task, attempt, outcome } => {
-                if self.is_for_this(number.0) && self.core.is_current_call(task, attempt) {
-                    self.complete(task, outcome, changes);
-                }
-            }
-            Inbound::Recover => {
-                for task in self.core.recover(MAX_LOST_ATTEMPTS) {
-                    self.arrived(task, true, changes);
-                }
-            }
-            Inbound::Message(Body::Start { request, reply }) => {
-                self.start(&request, reply, changes);
-            }
-            Inbound::Message(Body::Done { number, task, call, outcome }) => {
-                if self.is_for_this(number) && self.core.is_current_call(task, call) {
-                    self.complete(task, outcome, changes);
-                }
-            }
-            Inbound::Message(Body::Timer { number, task, round }) => {
-                if self.is_for_this(number) {
-                    self.timer_fired(TimerKey { task, round }, changes);
-                }
-            }
-            Inbound::Message(Body::Event { name, value }) => {
-                // What failed keeps what comes for it until it is rewound.
-                if self.status.is_terminal() && self.kept.is_none() {
-                    return;
-                }
-                if let Some(task) = self.core.receive_event(name, value) {
-                    self.arrived(task, false, changes);
-                }
-            }
-            Inbound::Message(Body::Terminate { reason, recursive, parent }) => {
-                let is_meant = parent.is_none() || parent == self.core.identity.parent;
-                if is_meant && !self.status.is_terminal() {
-                    self.terminate(reason, recursive, changes);
-                }
-            }
-            Inbound::Message(Body::Suspend { reason }) => self.suspend(reason),
-            Inbound::Message(Body::Resume { reason }) => self.resume(reason, changes),
-            Inbound::Message(Body::Rewind { reason, reply }) => {
-                self.rewind(&reason, reply, changes);
-            }
-            Inbound::Message(Body::Operation { name, reply, .. }) => {
-                self.refuse_operation(&name, reply);
-            }
-            Inbound::Message(Body::Lock { reply, .. }) => {
-                self.refuse_operation("lock", Some(reply));
-            }
-            // These are for entities.
-            Inbound::Message(Body::Unlock { .. } | Body::Proceed)
-            | Inbound::OperationEnded { .. } => {}
-        }
-    }
-
-    /// Whether a message is for this instance, and not for one that had the id before.
-    fn is_for_this(&self, number: i64) -> bool {
-        self.core.identity.no.0 == number
-    }
-
-    fn timer_fired(&mut self, key: TimerKey, changes: &mut Changes) {
-        if key.round == 0 {
-            return self.complete(key.task, Ok(Json::null()), changes);
-        }
-        // Who is suspended begins its attempts when it is resumed.
-        let may_begin = self.status == Status::Running;
-        let reason = "the time allowed for the attempt is over";
-        if let Some(failure) = self.core.retry_timer(key, may_begin, reason) {
-            self.complete(key.task, Err(failure), changes);
-        }
-    }
-
-    fn complete(&mut self, task: TaskId, outcome: Outcome, changes: &mut Changes) {
-        let outcome = match outcome {
-            Err(failure) if !self.status.is_terminal() => {
-                let rules = self.program.rules();
-                let Some(failure) = self.core.retry(task, failure, rules) else { return };
-                Err(failure)
-            }
-            outcome => outcome,
-        };
-        let failed = outcome.is_err();
-        if self.core.complete(task, outcome) {
-            self.arrived(task, failed, changes);
-        }
-    }
-
-    /// An outcome is there: if it is what the program waits for, it goes on.
-    fn arrived(&mut self, task: TaskId, failed: bool, changes: &mut Changes) {
-        // Who is suspended looks at all that arrived when it is resumed.
-        if self.status != Status::Suspended && self.watch.is_over(task, failed, &self.core) {
-            self.step(changes);
-        }
     }
 
     fn start(&mut self, request: &str, reply: Option<ReplyTo>, changes: &mut Changes) {
@@ -552,8 +217,7 @@ impl OrchestrationInstance {
         let (kept, mark) = (self.keep(&mut *machine, changes), self.core.mark());
         self.core.begin_undo();
         // The core is moved where the program's calls find it, and moved back whatever happens.
-        let identity = self.core.identity.clone();
-        let core = std::mem::replace(&mut self.core, Core::new(identity));
+        let core = self.core.take_out();
         let (core, result) = scope::enter(core, move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
                 let progress = machine.step();
@@ -638,16 +302,6 @@ impl OrchestrationInstance {
         changes.ended = Some(result);
     }
 
-    fn refuse_operation(&mut self, operation: &str, reply: Option<ReplyTo>) {
-        let reason =
-            format!("`{operation}` was called on an orchestration, which has no operations");
-        self.core.actions.history.push(Event::MessageRefused { reason: reason.clone() });
-        if let Some(reply) = reply {
-            let failure = Failure::new("NotAnEntity", reason);
-            self.core.reply(reply, Err(TaskFailure::new(TaskErrorKind::Refused, failure)));
-        }
-    }
-
     fn finish_turn(&mut self, mut changes: Changes) -> TurnOutput {
         self.stepped = changes.stepped;
         if let Err(failure) = self.try_encode(&mut changes) {
@@ -698,75 +352,6 @@ impl OrchestrationInstance {
             (None, _) => "Start",
         }
     }
-
-    /// Encodes the state if it changed, and the side rows that did.
-    fn try_encode(&mut self, changes: &mut Changes) -> Result<(), Failure> {
-        let rewrite = changes.stepped
-            || changes.rewrite
-            || self.core.tasks.inline_changed()
-            || self.core.events.inline_changed();
-        if rewrite {
-            changes.state = Some(self.encode()?);
-            if std::mem::take(&mut self.turn_in_row) {
-                changes.delete_side.push(TURN_KEY);
-            }
-        } else {
-            // The state stays as it is, but numbers that were used must not be used again.
-            let row = serde_json::to_string(&(self.core.turn, self.core.sent));
-            changes.put_side.push((TURN_KEY, row.map_err(Failure::of)?.into()));
-            self.turn_in_row = true;
-        }
-        let (puts, deletes) = (&mut changes.put_side, &mut changes.delete_side);
-        self.core
-            .tasks
-            .flush(|number| number, puts, deletes)
-            .and_then(|()| self.core.events.flush(event_key, puts, deletes))
-            .map_err(Failure::of)
-    }
-
-    fn encode(&mut self) -> Result<Payload, Failure> {
-        let locals = match (&mut self.machine, self.locals.take()) {
-            (Some(_), Some(locals)) => locals,
-            // The variables are saved by code of the user's.
-            (Some(machine), None) => catch_unwind(AssertUnwindSafe(|| machine.save()))
-                .map_err(|panic| Failure::of_panic(&*panic))?
-                .map_err(Failure::of)?,
-            (None, _) => "{}".to_owned(),
-        };
-        let core = &self.core;
-        let saved = Saved {
-            state: self.state_name(),
-            locals: serde_json::from_str(&locals).map_err(Failure::of)?,
-            awaiting: self.machine.as_deref().and_then(Machine::awaiting),
-            branches: self.machine.as_deref().map(Machine::branches).unwrap_or_default(),
-            tasks: core.tasks.inline_items(),
-            events: core.events.inline_items(),
-            section: core.section.as_ref(),
-            reply: core.reply.as_ref(),
-            idle: self.machine.is_none(),
-            start: self.start,
-            kept: self.kept.as_ref(),
-            rewinding: self.rewinding.as_deref(),
-            now: core.now,
-            turn: core.turn,
-            next_task: core.next_task,
-            next_event: core.next_event,
-            sent: core.sent,
-            drawn: core.drawn,
-        };
-        let text = serde_json::to_string(&saved).map_err(Failure::of)?;
-        self.locals = self.machine.is_some().then_some(locals);
-        let limit = durable_store::limits::MAX_PAYLOAD_BYTES;
-        if text.len() > limit {
-            let message = format!(
-                "the state to be saved has {} bytes, the limit is {limit}: keep large data \
-                 elsewhere and hold a reference to it",
-                text.len()
-            );
-            return Err(Failure::new("StateTooLarge", message));
-        }
-        Ok(text.into())
-    }
 }
 
 impl Drop for OrchestrationInstance {
@@ -775,30 +360,11 @@ impl Drop for OrchestrationInstance {
     }
 }
 
-/// Runs what was run before: the program's log says everything once.
-fn quietly<T>(run: impl FnOnce() -> T) -> T {
-    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), run)
-}
-
 /// What is needed to go back before a step of the program.
 struct LastStep {
     mark: Mark,
     kept: Option<Kept>,
     undo: Undo,
-}
-
-/// Whether a message means the orchestration that runs under the id when it is sent.
-fn is_for_who_runs(message: &Inbound) -> bool {
-    matches!(
-        message,
-        Inbound::Message(
-            Body::Event { .. }
-                | Body::Terminate { .. }
-                | Body::Suspend { .. }
-                | Body::Resume { .. }
-                | Body::Rewind { reply: None, .. }
-        )
-    )
 }
 
 /// What a turn has to store.

@@ -274,13 +274,14 @@ impl Core {
     /// Begins the attempt that a task waits for.
     fn next_attempt(&mut self, id: TaskId) {
         let number = derived_number(self.tasks.get(id.0));
-        let path = number.map(|starts| super::core::derived_id(&self.identity, id, starts));
+        let path = number.map(|starts| super::beginning::derived_id(&self.identity, id, starts));
         let Some(task) = self.tasks.get_mut(id.0) else { return };
         let Some(retry) = task.retry.as_deref_mut() else { return };
         (retry.timer, retry.attempt) = (None, retry.attempt + 1);
         match (&mut task.kind, &mut retry.child) {
-            (TaskKind::Activity { attempt, .. }, _) => {
-                *attempt += 1;
+            (TaskKind::Activity { attempt, lost, .. }, _) => {
+                // It is one attempt that must not take down worker after worker.
+                (*attempt, *lost) = (*attempt + 1, 0);
                 let attempt = *attempt;
                 self.actions.history.push(Event::ActivityRestarted { task: id, attempt });
                 self.start_activity(id);

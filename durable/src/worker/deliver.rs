@@ -105,8 +105,10 @@ impl Partition {
                     Resident { instance, no, kind, status, create: None, had_turn: false };
                 self.slots.loaded(id, resident);
             }
-            Err(reason) if record.status.is_terminal() => {
-                // It has ended: nothing that comes now can matter to it.
+            Err(reason)
+                if record.kind == InstanceKind::Orchestration && record.status.is_terminal() =>
+            {
+                // It has ended: nothing that comes now can matter to it. An entity never does.
                 tracing::info!(instance = record.id, reason, "late messages are dropped");
                 for mail in self.slots.take_mail(id) {
                     self.pending.drop_message(mail.origin, None);

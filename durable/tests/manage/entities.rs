@@ -93,16 +93,26 @@ impl Tally {
     }
 }
 
-/// An entity with its own idea of deletion.
+/// An entity with its own idea of deletion, and a field that older states do not have.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Archive {
     deleted: bool,
+    #[serde(default = "three")]
+    shelves: u32,
+}
+
+fn three() -> u32 {
+    3
 }
 
 #[entity]
 impl Archive {
     pub fn delete(&mut self) -> bool {
         std::mem::replace(&mut self.deleted, true)
+    }
+
+    pub fn shelves(&self) -> u32 {
+        self.shelves
     }
 }
 
@@ -311,6 +321,35 @@ on_every_store! {
         let third = worker(&world).await;
         world.drive(async { assert_eq!(tally.get().await.unwrap(), 2) }).await;
         third.shutdown().await;
+    }
+
+    async fn an_older_state_is_read_with_the_defaults_of_new_fields(world: World) {
+        let first = worker(&world).await;
+        let client = world.client();
+        let archive = client.entity::<Archive>("a");
+        world.drive(async { archive.delete().await.unwrap() }).await;
+        first.shutdown().await;
+        edit(&world, "@archive@a", ",\"shelves\":0", "").await;
+        let second = worker(&world).await;
+        world.drive(async { assert_eq!(archive.shelves().await.unwrap(), 3) }).await;
+        second.shutdown().await;
+    }
+
+    async fn what_is_sent_to_a_deleted_entity_waits_for_a_worker_that_knows_it(world: World) {
+        let first = worker(&world).await;
+        let client = world.client();
+        let tally = client.entity::<Tally>("t");
+        world.drive(async { tally.delete().await.unwrap() }).await;
+        first.shutdown().await;
+        let stranger = world.bare_builder().start().await.unwrap();
+        tally.add(5).signal().await.unwrap();
+        world.drive(world.pass(Duration::from_secs(3))).await;
+        let blocked = client.entity_status(&tally.id()).await.unwrap().unwrap().blocked.unwrap();
+        assert!(blocked.contains("no worker has registered the entity `Tally`"), "{blocked}");
+        stranger.shutdown().await;
+        let second = worker(&world).await;
+        world.drive(async { assert_eq!(tally.get().await.unwrap(), 5) }).await;
+        second.shutdown().await;
     }
 
     async fn signals_of_one_sender_keep_their_order_whatever_happens(world: World) {

@@ -86,6 +86,12 @@ async fn teller(ctx: &OrchestrationContext, others: Vec<String>) -> Result<u32, 
     ctx.wait_for_event::<u32>("number").await
 }
 
+/// Waits for an event with a name of so many bytes.
+#[orchestrator]
+async fn waits_long(ctx: &OrchestrationContext, length: usize) -> Result<u32, TaskError> {
+    ctx.wait_for_event::<u32>("n".repeat(length)).await
+}
+
 /// Sends an event with a name of so many bytes to itself, and waits for it.
 #[orchestrator]
 async fn long_winded(ctx: &OrchestrationContext, length: usize) -> Result<u32, TaskError> {
@@ -105,6 +111,7 @@ async fn worker(world: &World) -> Worker {
         .orchestrator(looks)
         .orchestrator(teller)
         .orchestrator(long_winded)
+        .orchestrator(waits_long)
         .start()
         .await
         .unwrap()
@@ -238,6 +245,14 @@ on_every_store! {
             let failure = world.failure(&handle).await;
             assert!(failure.contains("cannot be used"), "{failure}");
         }
+    }
+
+    async fn nobody_waits_for_what_cannot_come(world: World) {
+        let worker = worker(&world).await;
+        let longest = durable::MAX_EVENT_NAME_BYTES;
+        let handle = worker.client().start(waits_long(longest + 1)).await.unwrap();
+        let failure = world.failure(&handle).await;
+        assert!(failure.contains(&format!("the limit is {longest}")), "{failure}");
     }
 
     async fn a_name_has_a_limit_within_too(world: World) {

@@ -89,6 +89,7 @@ async fn worker(world: &World, name: &str) -> Worker {
         .worker_id(name)
         .orchestrator(tells)
         .orchestrator(moves)
+        .orchestrator(scribbles)
         .entity::<Log>()
         .entity::<Account>()
         .start()
@@ -173,7 +174,9 @@ async fn transfers_under_locks_neither_make_nor_lose_money() {
             let mut sum = 0;
             for account in 0..ACCOUNTS {
                 let account = client.entity::<Account>(account.to_string());
-                sum += account.balance().await.unwrap();
+                let coins = account.balance().await.unwrap();
+                assert!(coins >= 0, "seed {seed}: somebody came between looking and taking");
+                sum += coins;
             }
             (made, sum)
         })
@@ -199,4 +202,97 @@ async fn operations_that_wait_are_one_turn_and_one_commit() {
     assert_eq!(lines.unwrap().len(), 200);
     let metrics = worker.metrics();
     assert!(metrics.commits <= 4 && metrics.turns <= 4, "{metrics:?}");
+}
+
+/// Locks random books again and again, some with a time limit, and writes in each of them twice.
+#[orchestrator]
+async fn scribbles(ctx: &OrchestrationContext, name: u32, rounds: u32) -> Result<u32, TaskError> {
+    let mut entered = 0;
+    for _ in 0..rounds {
+        let drawn = ctx.random::<u64>();
+        let books: Vec<String> =
+            (0..4).filter(|n| drawn >> n & 1 == 1).map(|n| format!("book {n}")).collect();
+        if books.is_empty() {
+            continue;
+        }
+        let set: Vec<_> = books.iter().map(|book| ctx.entity::<Log>(book.clone()).id()).collect();
+        if drawn & 0b1_0000 == 0 {
+            let limit = Duration::from_millis(drawn >> 8 & 0xff);
+            let Ok(_guard) = ctx.lock(set).timeout(limit).await else { continue };
+            for book in books {
+                ctx.entity::<Log>(book.clone()).note(name * 2).await?;
+                ctx.entity::<Log>(book).note(name * 2 + 1).await?;
+            }
+            entered += 1;
+        } else {
+            let guard = ctx.lock(set).await;
+            for book in &books {
+                ctx.entity::<Log>(book.clone()).note(name * 2).await?;
+            }
+            if drawn & 0b10_0000 == 0 {
+                ctx.sleep(Duration::from_millis(drawn >> 16 & 0x3f)).await;
+            }
+            for book in &books {
+                ctx.entity::<Log>(book.clone()).note(name * 2 + 1).await?;
+            }
+            drop(guard);
+            entered += 1;
+        }
+    }
+    Ok(entered)
+}
+
+/// What is written between a beginning and the end of the same writer is that writer's. One that was
+/// terminated may have left a beginning without an end.
+fn is_orderly(lines: &[u32], terminated: &[u32]) -> bool {
+    let mut open = None;
+    for line in lines {
+        let (name, ends) = (line / 2, line % 2 == 1);
+        match open {
+            Some(writer) if writer == name && ends => open = None,
+            Some(writer) if terminated.contains(&writer) && !ends => open = Some(name),
+            None if !ends => open = Some(name),
+            _ => return false,
+        }
+    }
+    open.is_none_or(|writer| terminated.contains(&writer))
+}
+
+#[tokio::test]
+async fn random_sections_exclude_each_other_and_leave_no_lock() {
+    for seed in 0..10 {
+        let world =
+            World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 15, FAULTS)));
+        let client = world.stranger();
+        let mut random = Random::new(seed);
+        let mut handles = Vec::new();
+        for name in 0..16_u32 {
+            handles.push(client.start(scribbles(name, 4)).await.unwrap());
+        }
+        let terminated: Vec<u32> = (0..16).filter(|_| random.below(4) == 0).collect();
+        let books = through_lives(&world, seed, async {
+            for name in &terminated {
+                world.clock.sleep_until(world.now() + Duration::from_millis(20)).await;
+                // It may have ended by now.
+                let _ = handles[*name as usize].terminate("enough").await;
+            }
+            for handle in &handles {
+                // Who was terminated fails.
+                let _ = handle.result().await;
+            }
+            let mut books = Vec::new();
+            for n in 0..4 {
+                books.push(client.entity::<Log>(format!("book {n}")).lines().await.unwrap());
+            }
+            books
+        })
+        .await;
+        for (n, lines) in books.iter().enumerate() {
+            assert!(is_orderly(lines, &terminated), "seed {seed}, book {n}: {lines:?}");
+        }
+        let entities = client.entities(EntityQuery::default()).all().await.unwrap();
+        let busy: Vec<_> =
+            entities.iter().filter(|e| e.locked_by.is_some() || e.queued > 0).collect();
+        assert!(busy.is_empty(), "seed {seed}: {busy:?}");
+    }
 }

@@ -8,6 +8,7 @@
 //! Activities are dispatched: queued, run by whichever worker takes them, their results stored; and
 //! they do nothing. `SQLite` flushes every commit.
 
+mod fleet;
 mod measure;
 mod programs;
 mod workloads;
@@ -38,6 +39,12 @@ struct Options {
     /// How long a closed loop runs, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// How many processes run a worker; without it one worker runs in this process.
+    #[arg(long)]
+    workers: Option<u32>,
+    /// Only runs a worker, until its standard input ends. What `--workers` starts.
+    #[arg(long, hide = true)]
+    serve: bool,
     /// Instances that stay decoded in memory; the worker's default if it is not given.
     #[arg(long)]
     resident: Option<usize>,
@@ -61,12 +68,17 @@ enum Workload {
     Start,
     /// `--n` orchestrations that wait for an event; then each gets one.
     Parked,
+    /// A worker dies with `--n` orchestrations in flight, 50 steps deep; the next one ends them.
+    Recover,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     examples::show_warnings();
+    if options.serve {
+        return workloads::serve(&options).await;
+    }
     let report: Report = workloads::run(&options).await?;
     println!("{}", report.line(&options.store)?);
     Ok(())

@@ -1,5 +1,7 @@
 //! What the benchmark runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use durable::prelude::*;
@@ -26,6 +28,35 @@ pub(crate) async fn chain(steps: u64) -> Result<u64, TaskError> {
 pub(crate) async fn fan_out(width: u64) -> Result<u64, TaskError> {
     let all = try_join_all((0..width).map(nothing)).await?;
     Ok(all.into_iter().sum())
+}
+
+/// Lets the last step of [`deep`] pass, or holds it until its worker is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    pub(crate) is_open: bool,
+    /// How many have come to it.
+    pub(crate) waiting: Arc<AtomicU64>,
+}
+
+#[activity]
+async fn gate(ctx: &ActivityContext) -> anyhow::Result<()> {
+    let gate = ctx.data::<Gate>()?;
+    gate.waiting.fetch_add(1, Ordering::Relaxed);
+    if !gate.is_open {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// So many steps, and one more that may be held.
+#[orchestrator]
+pub(crate) async fn deep(steps: u64) -> Result<u64, TaskError> {
+    let mut sum = 0;
+    for n in 0..steps {
+        sum += nothing(n).await?;
+    }
+    gate().await?;
+    Ok(sum)
 }
 
 /// Sleeps for a second.
@@ -59,7 +90,9 @@ pub(crate) fn register(builder: durable::WorkerBuilder) -> durable::WorkerBuilde
         .orchestrator(chain)
         .orchestrator(fan_out)
         .orchestrator(nap)
+        .orchestrator(deep)
         .orchestrator(parked)
         .activity(nothing)
+        .activity(gate)
         .entity::<Counter>()
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
+use durable::store::Store;
 use durable::{Client, Worker};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::fleet::Fleet;
 use super::measure::{Latencies, Report, Stopwatch, rss_mb};
-use super::programs::{Counter, chain, fan_out, nap, parked, register};
+use super::programs::{Counter, Gate, chain, deep, fan_out, nap, parked, register};
 use super::{Options, Workload};
 
 /// Steps of an orchestration of the workload `chain`.
@@ -37,12 +39,11 @@ impl Outcome {
 /// Runs the workload that was asked for.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     let store = durable::connect(&options.store).await?;
-    let mut builder = register(Worker::builder(store)).check_determinism(false);
-    if let Some(count) = options.resident {
-        builder = builder.resident_instances(count);
+    if options.workload == Workload::Recover {
+        return run_recover(store, options).await;
     }
-    let worker = builder.start().await?;
-    let client = worker.client();
+    let fleet = Fleet::start(options, store).await?;
+    let client = fleet.client();
     let (workload, outcome) = match options.workload {
         Workload::Chain => ("chain", run_chain(&client, options).await?),
         Workload::Fanout => ("fanout", run_fan_out(&client, options).await?),
@@ -52,11 +53,26 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         Workload::Timers => ("timers", run_timers(&client, options).await?),
         Workload::Start => ("start", run_starts(&client, options).await?),
         Workload::Parked => ("parked", run_parked(&client, options).await?),
+        Workload::Recover => unreachable!("it was run already"),
     };
-    let metrics = worker.metrics();
-    worker.shutdown().await;
-    let Outcome { params, wall, n, activities, latencies, steps, more } = outcome;
+    let metrics = fleet.metrics();
+    fleet.stop().await?;
+    let Outcome { mut params, wall, n, activities, latencies, steps, more } = outcome;
+    if let Some(workers) = options.workers {
+        params["workers"] = json!(workers);
+    }
     Ok(Report { workload, params, wall, n, activities, latencies, steps, metrics, more })
+}
+
+/// Runs a worker until the standard input ends.
+pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
+    let store = durable::connect(&options.store).await?;
+    let worker = super::fleet::worker(options, store).await?;
+    let ended =
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    ended.await??;
+    worker.shutdown().await;
+    Ok(())
 }
 
 /// Does something again and again, so many at once, until the time is over.
@@ -265,4 +281,56 @@ async fn run_parked(client: &Client, options: &Options) -> anyhow::Result<Outcom
     let params = json!({ "n": count, "concurrency": options.concurrency });
     let more = json!({ "parked_rss_mb": parked_rss });
     Ok(Outcome { latencies, more, ..Outcome::new(params, wall, count) })
+}
+
+/// How deep the orchestrations are when their worker dies.
+const DEEP_STEPS: u64 = 50;
+
+async fn run_recover(store: Arc<dyn Store>, options: &Options) -> anyhow::Result<Report> {
+    let count = options.n.unwrap_or(1_000);
+    let start_worker = async |is_open| {
+        let gate = Gate { is_open, waiting: Arc::default() };
+        let builder = register(Worker::builder(store.clone()))
+            .worker_id("bench")
+            .check_determinism(false)
+            .max_concurrent_activities(usize::try_from(count)?.max(1))
+            .data(gate.clone());
+        anyhow::Ok((builder.start().await?, gate.waiting))
+    };
+    let (first, waiting) = start_worker(false).await?;
+    let client = first.client();
+    each(count, options.concurrency, move |number| {
+        let client = client.clone();
+        async move {
+            client.start(deep(DEEP_STEPS).instance_id(format!("deep-{number}"))).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    while waiting.load(Ordering::Relaxed) < count {
+        tokio::task::yield_now().await;
+    }
+    // As a crash would: nothing is handed over.
+    drop(first);
+    let start = Stopwatch::start();
+    let (second, _) = start_worker(true).await?;
+    for number in 0..count {
+        second.client().orchestration::<u64>(format!("deep-{number}")).result().await?;
+    }
+    let wall = start.elapsed();
+    let metrics = second.metrics();
+    second.shutdown().await;
+    let (workload, latencies, more) = ("recover", Latencies::default(), Value::Null);
+    let params = json!({ "n": count, "steps": DEEP_STEPS });
+    Ok(Report {
+        workload,
+        params,
+        wall,
+        n: count,
+        activities: 0,
+        latencies,
+        steps: None,
+        metrics,
+        more,
+    })
 }
