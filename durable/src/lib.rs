@@ -236,6 +236,11 @@ struct Entities;
 #[doc = include_str!("../../docs/versioning.md")]
 struct Versioning;
 
+/// The program in the page about the HTTP API compiles.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../docs/http.md")]
+struct HttpApi;
+
 /// The programs in the page about tests compile.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../../docs/testing.md")]

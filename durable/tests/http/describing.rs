@@ -36,6 +36,18 @@ async fn every_route_is_described_and_nothing_else_is() {
     assert_eq!(rows.len(), 22);
 }
 
+#[test]
+fn the_page_about_the_api_has_every_route() {
+    let page = include_str!("../../../docs/http.md");
+    for route in routes() {
+        let row = match &route.method {
+            Some(method) => format!("| `{method} {}` |", route.path),
+            None => format!("| `{}`, any method |", route.path),
+        };
+        assert!(page.contains(&row), "docs/http.md has no row {row}");
+    }
+}
+
 #[tokio::test]
 async fn every_route_is_reached_through_the_router() {
     let server = Server::memory().await;

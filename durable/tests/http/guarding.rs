@@ -93,7 +93,7 @@ async fn answers_name_the_server_as_it_is_known() {
         let server = server(options.without_key()).await;
         let started = server.ask_with("POST /orchestrators/collect/a%20b 1", headers).await.json();
         let url = started["statusQueryGetUri"].as_str().unwrap().to_owned();
-        url.split_once("?").unwrap().0.replace("/runtime/webhooks/durabletask", "..")
+        url.split_once('?').unwrap().0.replace("/runtime/webhooks/durabletask", "..")
     };
     let plain = HttpOptions::new;
     assert_eq!(begin(plain(), &forwarded).await, "http://localhost:7071../instances/a%20b");
