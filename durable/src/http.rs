@@ -1,8 +1,8 @@
-//! The HTTP API of Durable Functions, as an axum router over a [`Client`](crate::Client): the same
+//! The HTTP API of Durable Functions, as an axum router over a [`Client`]: the same
 //! routes, parameters, status codes, headers and JSON names, so that clients and scripts that were
 //! written for the original work here.
 //!
-//! [`ROUTES`] is the whole API, one handler a row; matching, the description at `/openapi.json` and
+//! `ROUTES` is the whole API, one handler a row; matching, the description at `/openapi.json` and
 //! the tests read it. This module speaks to the client only: no store, no worker, no turn. Nothing
 //! outside of it knows axum.
 //!

@@ -1,5 +1,7 @@
 //! What is done to instances: events, termination, suspending, rewinding, purging.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use durable_store::Status;
 use serde_json::Value;
@@ -9,6 +11,9 @@ use super::query::filter;
 use super::reply::{Answer, Fault, empty, json};
 use super::wire::{PurgedBody, status_name};
 use crate::{ClientError, EntityAddress, Handle};
+
+/// How long a purge waits for an entity to be deleted.
+const ENTITY_PURGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The instance that the path names.
 fn instance(call: &Call) -> Handle<Value> {
@@ -81,8 +86,7 @@ pub(super) async fn rewind(call: Call) -> Answer {
 pub(super) async fn purge_one(call: Call) -> Answer {
     let id = call.parameter(0);
     if let Some(entity) = entity(id) {
-        let purged = call.api.client.purge_entity(&entity).await?;
-        return Ok(purged_reply(u64::from(purged)));
+        return purge_entity(&call, &entity).await;
     }
     match instance(&call).purge().await {
         Ok(purged) => Ok(purged_reply(purged.count)),
@@ -95,6 +99,20 @@ pub(super) async fn purge_one(call: Call) -> Answer {
             Err(Fault::Text(StatusCode::PRECONDITION_FAILED, text))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes an entity and what is stored of it, which needs its worker and waits for its lock.
+async fn purge_entity(call: &Call, entity: &EntityAddress) -> Answer {
+    let clock = call.api.client.clock();
+    let until = clock.now() + ENTITY_PURGE_TIMEOUT;
+    tokio::select! {
+        biased;
+        purged = call.api.client.purge_entity(entity) => Ok(purged_reply(u64::from(purged?))),
+        () = clock.sleep_until(until) => {
+            let text = "The entity is locked or has no worker: it is deleted as soon as it can be.";
+            Err(Fault::Text(StatusCode::PRECONDITION_FAILED, text.to_owned()))
+        }
     }
 }
 

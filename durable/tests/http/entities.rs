@@ -105,3 +105,24 @@ async fn what_no_entity_can_be_is_refused() {
     let text = [("content-type", "text/plain")];
     assert_eq!(server.ask_with("POST /entities/purse/a?op=put {", &text).await.line(), "202");
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_an_error_of_the_server() {
+    let server = Server::memory().await;
+    server.ask("POST /entities/purse/a?op=put 5").await;
+    server.until_answer("GET /entities/purse/a", r#"200 {"coins":5}"#).await;
+    let Server { world, worker, .. } = server;
+    world.drive(worker.shutdown()).await;
+    world.edit_state("@purse@a", |_| "{".to_owned()).await;
+    // The worker of another world: nobody works here.
+    let router = durable::http::router(world.client(), durable::http::HttpOptions::new());
+    let server = Server { router, worker: World::memory().worker().await, world };
+    let text = r#"500 {"Message":"Something went wrong while processing your request","ExceptionMessage":"the log of the server says more","ExceptionType":"System.Exception","StackTrace":""}"#;
+    server
+        .check(&[
+            ("GET /entities/purse/a", text),
+            // Nobody deletes it.
+            ("DELETE /instances/@purse@a", r#"412 "The entity is locked or has no worker: .."#),
+        ])
+        .await;
+}
