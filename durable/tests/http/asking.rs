@@ -21,7 +21,9 @@ on_every_store! {
         server.until("failed", "Failed").await;
         server.until("ended", "Terminated").await;
         server.until("waits", "Suspended").await;
-        while server.until("runs", "Running").await["customStatus"] == Value::Null {}
+        while server.until("runs", "Running").await["customStatus"] == Value::Null {
+            server.world.drive(settle()).await;
+        }
         let table = [
             ("done", 200, "steps", "Completed", json!(["x"]), Value::Null, json!("x")),
             ("failed", 200, "steps", "Failed", json!(["bad"]), Value::Null, json!("`work` failed: the bad is broken")),
@@ -96,6 +98,36 @@ on_every_store! {
         assert_eq!(server.ask("GET /instances/a").await.json().get("historyEvents"), None);
     }
 
+    async fn a_history_of_children_and_entities(world: World) {
+        let server = Server::start(world).await;
+        server.ask("POST /entities/purse/mine?op=put 5").await;
+        server.until_answer("GET /entities/purse/mine", r#"200 {"coins":5}"#).await;
+        server.ask("POST /orchestrators/spender/a?timeout=60 3").await;
+        server.ask("POST /orchestrators/named_child/b 1").await;
+        server.until("depth-0", "Running").await;
+        let all = "showHistory=true&showHistoryOutput=true";
+        let spender = history(&server, "a", all).await;
+        assert_eq!(spender[2..4], [
+            json!({ "EventType": "EventSent", "InstanceId": "@purse@mine", "Name": "spend" }),
+            json!({ "EventType": "EventRaised", "Name": "spend", "Input": 2 }),
+        ]);
+        server.until("b", "Running").await;
+        let parent = history(&server, "b", all).await;
+        assert_eq!(parent[1], json!({
+            "EventType": "SubOrchestrationInstanceCreated", "InstanceId": "depth-0", "Name": "named_child",
+        }));
+        server.until("leaf", "Running").await;
+        server.ask("POST /instances/leaf/raiseEvent/number 7").await;
+        server.until("b", "Completed").await;
+        let parent = history(&server, "b", all).await;
+        assert_eq!(parent[1..], [
+            json!({
+                "EventType": "SubOrchestrationInstanceCompleted", "FunctionName": "named_child", "Result": 7,
+            }),
+            json!({ "EventType": "ExecutionCompleted", "OrchestrationStatus": "Completed", "Result": 7 }),
+        ]);
+    }
+
     async fn a_history_of_waiting_and_of_what_is_under_way(world: World) {
         let server = Server::start(world).await;
         server.ask("POST /orchestrators/counts_down/timers?timeout=60 1").await;
@@ -140,7 +172,8 @@ async fn history(server: &Server, id: &str, query: &str) -> Vec<Value> {
         let event = event.as_object_mut().unwrap();
         assert!(event.remove("Timestamp").unwrap().is_string());
         let kind = event["EventType"].as_str().unwrap().to_owned();
-        let has_end = kind.starts_with("Task") && kind != "TaskScheduled";
+        let is_end = kind.ends_with("Completed") || kind.ends_with("Failed");
+        let has_end = is_end && (kind.starts_with("Task") || kind.starts_with("Sub"));
         assert_eq!(event.remove("ScheduledTime").is_some(), has_end, "{kind}");
     }
     events

@@ -121,9 +121,13 @@ impl Server {
     /// Asks for the status of an instance until it is this.
     pub async fn until(&self, id: &str, wanted: &str) -> Value {
         for _ in 0..10_000 {
-            let status = self.ask(&format!("GET /instances/{id}")).await.json();
-            if status["runtimeStatus"] == wanted {
-                return status;
+            let answer = self.ask(&format!("GET /instances/{id}")).await;
+            // One that another instance starts may not be there yet.
+            if answer.status != StatusCode::NOT_FOUND {
+                let status = answer.json();
+                if status["runtimeStatus"] == wanted {
+                    return status;
+                }
             }
             self.world.drive(settle()).await;
         }
