@@ -23,6 +23,8 @@ pub use self::entities::{Cleaned, EntityList, EntityQuery, EntityStatus};
 pub use self::entity::{FromClient, StateRead, read_entity_state};
 pub use self::error::ClientError;
 pub use self::handle::Handle;
+#[cfg(feature = "http")]
+pub(crate) use self::id::check_entity_name;
 pub(crate) use self::id::{check_entity_key, check_instance_id};
 pub use self::list::{InstanceList, InstanceStream};
 pub(crate) use self::manage::check_event_name;
@@ -38,6 +40,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::connection::{Connection, IntoStore};
 use crate::data::Arguments as _;
 use crate::entity::{Entity, EntityRef};
+#[cfg(feature = "http")]
+use crate::json;
 use crate::program::Orchestration;
 use crate::registry::Registry;
 use crate::task::Call;
@@ -144,7 +148,21 @@ impl Client {
         name: impl Into<String>,
         arguments: serde_json::Value,
     ) -> StartByName {
-        StartByName::new(self.clone(), name.into(), arguments)
+        StartByName::new(self.clone(), name.into(), start::input_of(arguments))
+    }
+
+    /// The same with JSON text that stays as it is: the only argument, or none.
+    #[cfg(feature = "http")]
+    pub(crate) fn start_with_text(&self, name: String, argument: Option<&str>) -> StartByName {
+        StartByName::new(self.clone(), name, json::only_argument(argument))
+    }
+
+    /// The names of the orchestrations and of the entities that the worker of this client can run,
+    /// if there is one in this process.
+    #[cfg(feature = "http")]
+    pub(crate) fn registered_names(&self) -> Option<(Vec<&str>, Vec<&str>)> {
+        let registry = self.registry.as_ref()?;
+        Some((registry.orchestration_names(), registry.entity_names()))
     }
 
     /// A handle of the orchestration with this id, whose result is a `T`. Whether it exists is
@@ -181,6 +199,14 @@ impl Client {
     {
         retry(&*self.connection.clock, backoff::MAX_ATTEMPTS, || store_call(operation, call()))
             .await
+    }
+
+    /// Whether the store answers now.
+    #[cfg(feature = "http")]
+    pub(crate) async fn is_reachable(&self) -> bool {
+        let ids = [String::new()];
+        let read = self.connection.store.read_instances(&ids);
+        store_call("read_instances", read).await.is_ok()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -45,8 +45,21 @@ macro_rules! arguments {
     };
 }
 
+/// A single argument may be saved as no arguments: who starts a function by its name and gives it
+/// nothing means `null`.
+impl<A0: Argument> Arguments for (A0,) {
+    fn encode(&self) -> Result<Json, EncodeError> {
+        Json::encode(self)
+    }
+    fn decode(json: &Json) -> Result<Self, DecodeError> {
+        match json.as_str() {
+            "null" => Json::from_text("[null]").decode(),
+            _ => json.decode(),
+        }
+    }
+}
+
 arguments!();
-arguments!(A0);
 arguments!(A0 A1);
 arguments!(A0 A1 A2);
 arguments!(A0 A1 A2 A3);

@@ -23,6 +23,9 @@ pub(crate) const READ_STATE: &str = "$state";
 /// The built-in operation that deletes an entity.
 pub(crate) const DELETE: &str = "$delete";
 
+/// The operation that deletes an entity which has none of this name itself.
+pub(crate) const IMPLICIT_DELETE: &str = "delete";
+
 /// A type with an impl block annotated with `#[entity]`.
 pub trait Entity: EntityData + Send {
     /// The registered name.

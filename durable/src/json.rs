@@ -46,6 +46,12 @@ impl Json {
     }
 }
 
+/// The arguments of a function, of which this text is the only one.
+#[cfg(feature = "http")]
+pub(crate) fn only_argument(argument: Option<&str>) -> Json {
+    argument.map_or_else(Json::null, |argument| Json::from_text(format!("[{argument}]")))
+}
+
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -42,7 +42,8 @@
 //! # Features
 //!
 //! `sqlite` (default): the embedded store. `postgres`: the store for many workers on many machines.
-//! `memory`: the store for tests. [`testing`] runs programs under a clock that a test holds in its hand.
+//! `memory`: the store for tests. `http`: the HTTP API of Durable Functions, in the module `http`.
+//! [`testing`] runs programs under a clock that a test holds in its hand.
 
 // What our own orchestrations expand to names the crate as users do.
 extern crate self as durable;
@@ -61,6 +62,8 @@ mod entity;
 mod error;
 mod graph;
 mod history;
+#[cfg(feature = "http")]
+pub mod http;
 mod iterate;
 mod json;
 mod lock;
@@ -232,6 +235,11 @@ struct Entities;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../../docs/versioning.md")]
 struct Versioning;
+
+/// The program in the page about the HTTP API compiles.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../docs/http.md")]
+struct HttpApi;
 
 /// The programs in the page about tests compile.
 #[cfg(all(doctest, feature = "memory"))]

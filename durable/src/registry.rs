@@ -115,6 +115,22 @@ impl Registry {
         names
     }
 
+    /// The names of the orchestrations, sorted.
+    #[cfg(feature = "http")]
+    pub(crate) fn orchestration_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.orchestrations.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The names of the entities, sorted, as they are stored.
+    #[cfg(feature = "http")]
+    pub(crate) fn entity_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.entities.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     pub(crate) fn add_activities<H: Activities>(&mut self, host: H) {
         let mut registrar = ActivityRegistrar { registry: self, host: Arc::new(host) };
         H::register(&mut registrar);

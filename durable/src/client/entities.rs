@@ -7,6 +7,7 @@ use durable_store::{
     Timestamp, limits,
 };
 
+use super::list::{parse_token, token_of};
 use super::{Client, ClientError};
 use crate::connection::Connection;
 use crate::json::Json;
@@ -104,6 +105,22 @@ impl EntityList {
     pub fn page_rows(mut self, rows: usize) -> Self {
         self.rows = rows.clamp(1, limits::MAX_PAGE_ROWS);
         self
+    }
+
+    /// Goes on where another list of the same query was; see [`EntityList::token`].
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::InvalidToken`] if it is not a token that a list gave.
+    pub fn continue_from(mut self, token: &str) -> Result<Self, ClientError> {
+        self.after = Some(parse_token(token)?);
+        Ok(self)
+    }
+
+    /// Where the list is, for another list to go on from, as for instances. `None` before the first
+    /// page and after the last one.
+    pub fn token(&self) -> Option<String> {
+        self.after.filter(|_| !self.ended).map(token_of)
     }
 
     /// The next page; `None` is the end. A page may be empty while more follow.

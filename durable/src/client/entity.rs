@@ -8,13 +8,13 @@ use std::pin::Pin;
 use durable_store::{Condition, Envelope, Message, Timestamp};
 use serde::de::DeserializeOwned;
 
-use super::id::check_entity_key;
+use super::id::{check_entity_key, check_entity_name};
 use super::{Client, ClientError};
 use crate::entity::{EntityCall, EntityRef};
 use crate::error::{Outcome, TaskError, TaskFailure};
 use crate::json::Json;
 use crate::message::{Body, ReplyTo};
-use crate::turn::SavedEntity;
+use crate::turn::{EntityAddress, SavedEntity};
 
 /// The side of a proxy that a client gave.
 #[derive(Debug, Clone)]
@@ -40,7 +40,15 @@ struct Sending {
 impl Sending {
     fn new<T>(call: EntityCall<FromClient, T>) -> Result<Self, ClientError> {
         let EntityCall { target, operation, args, .. } = call;
-        let address = target.address();
+        Self::by_name(&target.side().0, target.address(), operation, args)
+    }
+
+    fn by_name(
+        client: &Client,
+        address: &EntityAddress,
+        operation: &str,
+        args: Result<Json, TaskFailure>,
+    ) -> Result<Self, ClientError> {
         check_entity_key(&address.name, &address.key)
             .map_err(|reason| ClientError::InvalidId { reason })?;
         let name = format!("{}.{operation}", address.instance_id());
@@ -53,7 +61,7 @@ impl Sending {
             reply: None,
             within: None,
         };
-        let client = target.side().0.clone();
+        let client = client.clone();
         if let Some(registry) = &client.registry
             && registry.entity(&address.name).is_none()
         {
@@ -105,6 +113,63 @@ impl Sending {
         let outcome: Outcome =
             answer.await.map_err(|_| ClientError::AnswerLost { of: name.clone() })?;
         outcome.map_err(|failure: TaskFailure| TaskError::of_task(failure, &name).into())
+    }
+}
+
+impl Client {
+    /// Signals an operation of an entity by their names: it is durable when this returns, and its
+    /// result is dropped. `arguments` is the array of the operation's arguments, or `null` for none;
+    /// anything else is taken as its only argument. An operation that the entity does not have
+    /// changes nothing, except `delete`, which deletes it.
+    ///
+    /// ```no_run
+    /// # async fn example(client: durable::Client) -> Result<(), durable::ClientError> {
+    /// let clicks = durable::EntityAddress { name: "Counter".to_owned(), key: "clicks".to_owned() };
+    /// client.signal_entity_by_name(&clicks, "add", serde_json::json!(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::InvalidId`] if the name or the key cannot be used,
+    /// [`ClientError::EntityNotRegistered`] if the worker of this client has not registered it,
+    /// [`ClientError::InvalidArguments`] if the arguments are too large.
+    pub async fn signal_entity_by_name(
+        &self,
+        entity: &EntityAddress,
+        operation: &str,
+        arguments: serde_json::Value,
+    ) -> Result<(), ClientError> {
+        self.signal_entity_with_text(entity, operation, super::start::input_of(arguments)).await
+    }
+
+    /// The same with arguments that are JSON text already.
+    pub(crate) async fn signal_entity_with_text(
+        &self,
+        entity: &EntityAddress,
+        operation: &str,
+        arguments: Json,
+    ) -> Result<(), ClientError> {
+        check_entity_name(&entity.name).map_err(|reason| ClientError::InvalidId { reason })?;
+        let arguments = crate::task::check_size(&arguments).map(|()| arguments);
+        Sending::by_name(self, entity, operation, arguments)?.signal(None).await
+    }
+
+    /// Deletes an entity and what is stored of it, when everything before it is done. Says whether
+    /// something was there.
+    #[cfg(feature = "http")]
+    pub(crate) async fn purge_entity(&self, entity: &EntityAddress) -> Result<bool, ClientError> {
+        let id = entity.instance_id();
+        let Some(record) = self.record(&id).await? else { return Ok(false) };
+        if !record.status.is_terminal() {
+            let none = Ok(Json::null());
+            Sending::by_name(self, entity, crate::entity::DELETE, none)?.call().await?;
+        }
+        let store = &self.connection.store;
+        let numbers = [record.no];
+        let purged = self.read("purge_instances", || store.purge_instances(&numbers)).await?;
+        Ok(!purged.is_empty())
     }
 }
 

@@ -27,6 +27,19 @@ pub(crate) fn check_entity_key(name: &str, key: &str) -> Result<(), String> {
         .map_err(|rule| format!("the key {key:?} of an entity `{name}` cannot be used: {rule}"))
 }
 
+/// Whether an entity may have this name, if it comes from outside; if not, why. It must not hold
+/// what separates name and key in an id.
+pub(crate) fn check_entity_name(name: &str) -> Result<(), String> {
+    let wrong = |rule: &str| Err(format!("the entity name {name:?} cannot be used: {rule}"));
+    if name.is_empty() {
+        return wrong("it must not be empty");
+    }
+    if name.contains('@') {
+        return wrong("it must not contain `@`");
+    }
+    check_text(name, name.len()).or_else(|rule| wrong(&rule))
+}
+
 fn check_text(text: &str, id_length: usize) -> Result<(), String> {
     if id_length > MAX_INSTANCE_ID_BYTES {
         return Err(format!("the id has {id_length} bytes, the limit is {MAX_INSTANCE_ID_BYTES}"));
@@ -63,5 +76,13 @@ mod tests {
         assert!(check_entity_key("Counter", "a@b").is_ok());
         assert!(check_entity_key("Counter", &"x".repeat(248)).unwrap_err().contains("257 bytes"));
         assert!(check_entity_key("Counter", "a?").unwrap_err().contains("`?`"));
+    }
+
+    #[test]
+    fn names_from_outside_cannot_reach_into_the_key() {
+        assert!(check_entity_name("Counter").is_ok());
+        assert!(check_entity_name("").unwrap_err().contains("empty"));
+        assert!(check_entity_name("a@b").unwrap_err().contains("`@`"));
+        assert!(check_entity_name("a/b").unwrap_err().contains("`/`"));
     }
 }

@@ -57,17 +57,14 @@ impl InstanceList {
     ///
     /// [`ClientError::InvalidToken`] if it is not a token that a list gave.
     pub fn continue_from(mut self, token: &str) -> Result<Self, ClientError> {
-        let invalid = || ClientError::InvalidToken { token: token.chars().take(64).collect() };
-        let number = token.strip_prefix(TOKEN_PREFIX).ok_or_else(invalid)?;
-        let number = i64::from_str_radix(number, 16).map_err(|_| invalid())?;
-        self.after = Some(InstanceNo(number));
+        self.after = Some(parse_token(token)?);
         Ok(self)
     }
 
     /// Where the list is, for another list to go on from, in another process or later: opaque text
     /// of letters, digits and dashes. `None` before the first page and after the last one.
     pub fn token(&self) -> Option<String> {
-        self.after.filter(|_| !self.done).map(|no| format!("{TOKEN_PREFIX}{:x}", no.0))
+        self.after.filter(|_| !self.done).map(token_of)
     }
 
     /// The next page, or `None` after the last one.
@@ -99,6 +96,18 @@ impl InstanceList {
     pub fn stream(self) -> InstanceStream {
         InstanceStream { ready: VecDeque::new(), list: Some(self), page: None }
     }
+}
+
+/// The token of a list that is behind this instance.
+pub(super) fn token_of(no: InstanceNo) -> String {
+    format!("{TOKEN_PREFIX}{:x}", no.0)
+}
+
+/// The instance behind which the list of a token is.
+pub(super) fn parse_token(token: &str) -> Result<InstanceNo, ClientError> {
+    let invalid = || ClientError::InvalidToken { token: token.chars().take(64).collect() };
+    let number = token.strip_prefix(TOKEN_PREFIX).ok_or_else(invalid)?;
+    i64::from_str_radix(number, 16).map(InstanceNo).map_err(|_| invalid())
 }
 
 type NextPage = (InstanceList, Result<Option<Vec<InstanceStatus>>, ClientError>);

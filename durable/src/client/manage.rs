@@ -91,6 +91,20 @@ impl<T> Handle<T> {
         self.send(Body::Event { name, value: encoded }, Condition::Running).await
     }
 
+    /// The same with a payload that is JSON text already.
+    #[cfg(feature = "http")]
+    pub(crate) async fn raise_event_text(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<(), ClientError> {
+        check_event_name(name).map_err(|reason| invalid("raise_event", reason))?;
+        let value = crate::json::Json::from_text(value);
+        crate::task::check_size(&value)
+            .map_err(|failure| ClientError::invalid_arguments(name, &failure))?;
+        self.send(Body::Event { name: name.to_owned(), value }, Condition::Running).await
+    }
+
     /// Ends the instance from outside, in its next turn. Running activities get their
     /// cancellation signal; orchestrations that it started go on, unless
     /// [`recursive`](Terminate::recursive) is asked for.

@@ -129,19 +129,31 @@ impl Client {
     }
 }
 
+/// The input that these arguments are saved as: an array, or `null` for none.
+pub(super) fn input_of(arguments: Value) -> Json {
+    let arguments = match arguments {
+        Value::Array(none) if none.is_empty() => Value::Null,
+        Value::Array(_) | Value::Null => arguments,
+        only => Value::Array(vec![only]),
+    };
+    // It is JSON already: encoding it would decorate it once more.
+    Json::from_text(arguments.to_string())
+}
+
 /// A start by name that has not been made yet: await it.
 #[derive(Debug)]
 #[must_use = "nothing is started until this is awaited"]
 pub struct StartByName {
     client: Client,
     name: String,
-    arguments: Value,
+    input: Json,
     options: StartOptions,
 }
 
 impl StartByName {
-    pub(super) fn new(client: Client, name: String, arguments: Value) -> Self {
-        Self { client, name, arguments, options: StartOptions::default() }
+    /// With an input that is the array of the arguments, or `null`.
+    pub(super) fn new(client: Client, name: String, input: Json) -> Self {
+        Self { client, name, input, options: StartOptions::default() }
     }
 
     /// Gives the new instance this id instead of a generated one.
@@ -176,15 +188,7 @@ impl StartByName {
     }
 
     async fn send(self) -> Result<Handle<Value>, ClientError> {
-        let Self { client, name, arguments, options } = self;
-        let arguments = match arguments {
-            // No arguments are saved as `null`.
-            Value::Array(none) if none.is_empty() => Value::Null,
-            Value::Array(_) | Value::Null => arguments,
-            only => Value::Array(vec![only]),
-        };
-        // It is JSON already: encoding it would decorate it once more.
-        let input = Json::from_text(arguments.to_string());
+        let Self { client, name, input, options } = self;
         crate::task::check_size(&input)
             .map_err(|failure| ClientError::invalid_arguments(&name, &failure))?;
         let start = Start { name: &name, version: "", input, options, only: None };

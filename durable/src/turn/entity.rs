@@ -16,7 +16,7 @@ use super::core::{Core, Identity};
 use super::shelf::Shelf;
 use super::{Blocked, EntityAddress, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::context::EntityContext;
-use crate::entity::{DELETE, READ_STATE};
+use crate::entity::{DELETE, IMPLICIT_DELETE, READ_STATE};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::json::Json;
@@ -218,7 +218,15 @@ impl EntityInstance {
         let unknown = unknown_operation(&self.address, name);
         let (core, (state, result)) = scope::enter(core, move || {
             let run = || {
-                let result = state.apply(&context, name, args).unwrap_or(Err(unknown))?;
+                let result = match state.apply(&context, name, args) {
+                    Some(result) => result?,
+                    // What the original offers for every entity that has no such operation.
+                    None if name == IMPLICIT_DELETE => {
+                        scope::with(|core| core.deletes_self = true);
+                        Json::null()
+                    }
+                    None => return Err(unknown),
+                };
                 let saved = state
                     .save()
                     .map_err(|e| TaskFailure::new(TaskErrorKind::Payload, Failure::of(e)))?;

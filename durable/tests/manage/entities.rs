@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use durable::prelude::*;
-use durable::{ClientError, EntityQuery, HistoryEvent, InstanceKind, Worker};
+use durable::{ClientError, EntityAddress, EntityQuery, HistoryEvent, InstanceKind, Worker};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::world::{World, moment};
 
@@ -235,6 +236,31 @@ on_every_store! {
             assert_eq!(client.entity::<Tally>("copy").get().await.unwrap(), 55);
         }).await;
         worker.shutdown().await;
+    }
+
+    async fn operations_are_signalled_by_their_names(world: World) {
+        let worker = worker(&world).await;
+        let client = worker.client();
+        let (tally, archive) = (client.entity::<Tally>("t"), client.entity::<Archive>("a"));
+        let named = |name: &str, key: &str| EntityAddress { name: name.to_owned(), key: key.to_owned() };
+        let (t, a) = (named("TALLY", "t"), named("Archive", "a"));
+        world.drive(async {
+            client.signal_entity_by_name(&t, "add", json!(5)).await.unwrap();
+            client.signal_entity_by_name(&t, "many", json!([1, null, [2]])).await.unwrap();
+            client.signal_entity_by_name(&t, "unknown", json!(5)).await.unwrap();
+            assert_eq!(tally.get().await.unwrap(), 8);
+            // An entity that has no such operation is deleted by it.
+            client.signal_entity_by_name(&t, "delete", Value::Null).await.unwrap();
+            assert_eq!(tally.get().await.unwrap(), 0);
+            client.signal_entity_by_name(&a, "delete", Value::Null).await.unwrap();
+            assert!(archive.delete().await.unwrap());
+            for wrong in ["", "a@b", "a/b"] {
+                let refused = client.signal_entity_by_name(&named(wrong, "k"), "add", json!(1)).await;
+                assert!(matches!(refused, Err(ClientError::InvalidId { .. })), "{wrong}: {refused:?}");
+            }
+            let unknown = client.signal_entity_by_name(&named("nothing", "k"), "add", json!(1)).await;
+            assert!(matches!(unknown, Err(ClientError::EntityNotRegistered { .. })), "{unknown:?}");
+        }).await;
     }
 
     async fn a_deleted_entity_begins_anew(world: World) {

@@ -1,6 +1,7 @@
 //! Programs as a person runs them: started, killed at random moments, and started again.
 
 #![allow(dead_code)] // No test needs all of it.
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 use std::ops::Range;
 use std::process::{Child, Command, Output, Stdio};
