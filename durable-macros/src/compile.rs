@@ -47,7 +47,8 @@ fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenS
     let mut diag = Diagnostics::new();
     check::body(&item, &mut diag);
     scan(&mut item, "an orchestrator", &mut diag);
-    let rules = rules::take(&mut item.body, &item.params, &mut diag);
+    let name = item.sig.ident.to_string();
+    let rules = rules::take(&mut item.body, &name, &item.params, &mut diag);
     let context = item.context.as_ref().map(|context| &context.pat);
     guards::end_scopes(&mut item.body, context, &mut diag);
     let compiled = Compiled { rules, ..passes(&item, &mut diag) };

@@ -72,11 +72,12 @@ impl Pass<'_> {
     }
 
     /// The name of a guard, if the statement binds one.
-    fn guard_of(&mut self, local: &Local) -> Option<Ident> {
-        let init = local.init.as_ref()?;
+    fn guard_of(&mut self, local: &mut Local) -> Option<Ident> {
+        let init = local.init.as_mut()?;
         if !is_lock(&init.expr, self.context) {
             return None;
         }
+        hold(&mut init.expr);
         let pat = match &local.pat {
             Pat::Type(typed) => &*typed.pat,
             pat => pat,
@@ -148,6 +149,19 @@ fn bound(pat: &Pat) -> Bound<'_> {
     }
 }
 
+/// Says of the request that is awaited that its section is held: no other request can be awaited.
+fn hold(expr: &mut Expr) {
+    match expr {
+        Expr::Await(awaited) => {
+            let request = &awaited.base;
+            *awaited.base = syn::parse_quote!(#request.__held());
+        }
+        Expr::Try(inner) => hold(&mut inner.expr),
+        Expr::Paren(inner) => hold(&mut inner.expr),
+        _ => {}
+    }
+}
+
 /// Whether an expression awaits `ctx.lock(..)`, perhaps with a time limit.
 fn is_lock(expr: &Expr, context: &Ident) -> bool {
     match expr {
@@ -160,7 +174,9 @@ fn is_lock(expr: &Expr, context: &Ident) -> bool {
 
 fn is_request(expr: &Expr, context: &Ident) -> bool {
     match expr {
-        Expr::MethodCall(call) if call.method == "timeout" => is_request(&call.receiver, context),
+        Expr::MethodCall(call) if call.method == "timeout" || call.method == "__held" => {
+            is_request(&call.receiver, context)
+        }
         Expr::MethodCall(call) => call.method == "lock" && is_name(&call.receiver, context),
         Expr::Paren(inner) => is_request(&inner.expr, context),
         _ => false,
@@ -174,7 +190,7 @@ fn is_name(expr: &Expr, name: &Ident) -> bool {
 /// Drops the guards at the end of a block, in the order of Rust.
 fn end_block(block: &mut Block, guards: &[Ident]) {
     let drops = drops(guards);
-    match block.stmts.pop() {
+    match block.stmts.pop().map(tail_macro_as_value) {
         Some(Stmt::Expr(tail, None)) if !always_leaves(&tail) => {
             let value = own("__value");
             block.stmts.push(syn::parse_quote!(let #value = #tail;));
@@ -189,6 +205,16 @@ fn end_block(block: &mut Block, guards: &[Ident]) {
             }
         }
         None => {}
+    }
+}
+
+/// A macro in braces at the end of a block is a statement to the parser, and its value that of the block.
+fn tail_macro_as_value(stmt: Stmt) -> Stmt {
+    match stmt {
+        Stmt::Macro(syn::StmtMacro { attrs, mac, semi_token: None }) => {
+            Stmt::Expr(Expr::Macro(syn::ExprMacro { attrs, mac }), None)
+        }
+        other => other,
     }
 }
 

@@ -27,16 +27,23 @@ pub(crate) struct Rule {
 const METHODS: [&str; 2] = ["retry_if", "retry_after"];
 
 /// Takes the rules out of a body, which has their names afterwards.
-pub(crate) fn take(body: &mut syn::Block, params: &[Param], diag: &mut Diagnostics) -> Vec<Rule> {
+/// `orchestrator` is part of the names, so that a policy that is passed on finds no rule of another.
+pub(crate) fn take(
+    body: &mut syn::Block,
+    orchestrator: &str,
+    params: &[Param],
+    diag: &mut Diagnostics,
+) -> Vec<Rule> {
     let mut variables = Names::default();
     variables.visit_block(body);
     variables.0.extend(params.iter().map(|param| param.ident.to_string()));
-    let mut taker = Taker { variables: variables.0, rules: Vec::new(), diag };
+    let mut taker = Taker { orchestrator, variables: variables.0, rules: Vec::new(), diag };
     taker.visit_block_mut(body);
     taker.rules
 }
 
 struct Taker<'a> {
+    orchestrator: &'a str,
     variables: BTreeSet<String>,
     rules: Vec<Rule>,
     diag: &'a mut Diagnostics,
@@ -120,13 +127,14 @@ impl Taker<'_> {
         captured.is_none()
     }
 
-    /// The name of a rule: that of its function, or that of the method by order of appearance.
+    /// The name of a rule: the orchestrator, and the name of its function, or that of the method by order of appearance.
     fn name(&mut self, method: &proc_macro2::Ident, code: Expr) -> String {
         let base = match &code {
             Expr::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
             _ => None,
         };
         let base = base.unwrap_or_else(|| method.to_string());
+        let base = format!("{}.{base}", self.orchestrator);
         let mut name = base.clone();
         for number in 2.. {
             match self.rules.iter().find(|rule| rule.name == name) {

@@ -116,7 +116,7 @@ pub use task::{
     Select, SelectAll, Spawn, Task, Timeout, Timer, TryJoinAll, join_all, select, select_all,
     try_join_all,
 };
-pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_LOST_ATTEMPTS};
+pub use turn::{EntityAddress, MAX_ACTIONS_PER_TURN, MAX_ENTITY_STATE_BYTES, MAX_LOST_ATTEMPTS};
 pub use version::{VersionMatch, VersionMismatch};
 pub use worker::{
     DEFAULT_ACTIVITIES_PER_CORE, DEFAULT_BATCH_INSTANCES, DEFAULT_LEASE_LENGTH,

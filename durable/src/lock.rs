@@ -74,7 +74,8 @@ lock_sets!(A0 A1 A2 A3 A4 A5);
 lock_sets!(A0 A1 A2 A3 A4 A5 A6);
 lock_sets!(A0 A1 A2 A3 A4 A5 A6 A7);
 
-/// What [`OrchestrationContext::lock`](crate::OrchestrationContext::lock) makes: await it.
+/// What [`OrchestrationContext::lock`](crate::OrchestrationContext::lock) makes: await it, and bind what
+/// comes of it, in one statement. Only so the compiler sees where the critical section ends.
 #[derive(Debug)]
 #[must_use = "nothing is locked until this is awaited"]
 pub struct LockRequest {
@@ -115,6 +116,11 @@ impl LockRequest {
         LockTimeout { request: self, limit }
     }
 
+    #[doc(hidden)]
+    pub fn __held(self) -> Held<Self> {
+        Held(self)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.set.is_empty() {
             return Err("a critical section needs at least one entity".to_owned());
@@ -145,12 +151,19 @@ impl Pending for Locked {
     }
 }
 
-impl Durable for LockRequest {
+/// A request that the compiler has seen, with the variable that holds the section: nothing else can be
+/// awaited, so that no section ends before the scope of its variable.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Held<T>(T);
+
+impl Durable for Held<LockRequest> {
     type Pending = Locked;
     type Output = LockGuard;
 
     fn begin(self) -> Waiting {
-        let begun = self.check().and_then(|()| scope::with(|core| core.begin_lock(self.set)));
+        let Self(request) = self;
+        let begun = request.check().and_then(|()| scope::with(|core| core.begin_lock(request.set)));
         match begun {
             Ok(task) => Waiting::Task(task),
             Err(reason) => panic!("{reason}"),
@@ -164,6 +177,13 @@ impl Durable for LockRequest {
 pub struct LockTimeout {
     request: LockRequest,
     limit: Duration,
+}
+
+impl LockTimeout {
+    #[doc(hidden)]
+    pub fn __held(self) -> Held<Self> {
+        Held(self)
+    }
 }
 
 #[doc(hidden)]
@@ -182,12 +202,13 @@ impl Pending for LockedInTime {
     }
 }
 
-impl Durable for LockTimeout {
+impl Durable for Held<LockTimeout> {
     type Pending = LockedInTime;
     type Output = Result<LockGuard, TaskError>;
 
     fn begin(self) -> Waiting {
-        begin_race(self.request, self.limit)
+        let LockTimeout { request, limit } = self.0;
+        begin_race(request.__held(), limit)
     }
 }
 

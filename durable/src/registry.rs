@@ -272,7 +272,7 @@ impl<E: Entity> EntityRunner for Typed<E> {
             // Whether the operation is there was asked before.
             let result = result.unwrap_or_else(|| Ok(Json::null()))?;
             let saved = state.encode().map_err(|e| payload(Failure::of(e)))?;
-            crate::task::check_size(&saved)?;
+            crate::turn::check_state_size(&saved)?;
             Ok((result, saved))
         }))
     }

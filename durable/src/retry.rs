@@ -232,7 +232,8 @@ impl RetryPolicy {
     /// The wait after this attempt: `first * coefficient ^ (attempt - 1)`, within the limit.
     fn interval(&self, attempt: u32) -> Duration {
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-        let factor = self.backoff_coefficient.powi(exponent);
+        // The factor may be infinite, and no time that often is none.
+        let factor = self.backoff_coefficient.powi(exponent).min(f64::MAX);
         let seconds = self.first_interval.as_secs_f64() * factor;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).min(self.max_interval)
     }
@@ -517,6 +518,14 @@ mod tests {
         assert!(wrong(policy().backoff_coefficient(f64::NAN)).contains("NaN"));
         assert!(wrong(policy().jitter(1.5)).contains("1.5"));
         assert!(wrong(policy().max_interval(Duration::from_secs(1))).contains("shorter"));
+    }
+
+    #[test]
+    fn no_time_stays_none_however_often() {
+        let policy = RetryPolicy::exponential(Duration::ZERO);
+        assert_eq!(policy.interval(5_000), Duration::ZERO);
+        let policy = RetryPolicy::exponential(Duration::from_secs(1));
+        assert_eq!(policy.interval(5_000), policy.max_interval);
     }
 
     #[test]

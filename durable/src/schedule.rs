@@ -9,7 +9,7 @@ use durable_store::{InstanceQuery, Status, Tags, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Handle, InstanceStatus};
-use crate::context::{OrchestrationContext, start_named};
+use crate::context::{MAX_CUSTOM_STATUS_BYTES, OrchestrationContext, start_named};
 use crate::data::Arguments as _;
 use crate::error::TaskError;
 use crate::json::Json;
@@ -19,6 +19,9 @@ use crate::task::{Call, Event};
 
 /// The shortest interval of a schedule. The original's.
 pub const MIN_SCHEDULE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a schedule says of itself beside what it was given has at most so many bytes.
+const ROOM_FOR_PROGRESS: usize = 512;
 
 /// Begins the ids of the instances that are schedules.
 const ID_PREFIX: &str = "durable.schedule:";
@@ -101,7 +104,8 @@ impl Schedule {
         self
     }
 
-    /// No start is after this time: then the schedule has ended.
+    /// No start is due after this time: then the schedule has ended. A start that is late, since no
+    /// worker ran, is still made.
     pub fn ending_at(mut self, time: Timestamp) -> Self {
         self.until = Some(time);
         self
@@ -125,28 +129,36 @@ impl Schedule {
         if let Some(fault) = &self.fault {
             return refused(fault.clone());
         }
-        match &self.input {
-            Ok(_) => Ok(()),
-            Err(reason) => {
-                let (function, reason) = (self.name.clone(), reason.clone());
-                Err(ClientError::InvalidArguments { function, reason })
-            }
-        }
+        let sized = self.input.clone().and_then(|_| self.check_size());
+        let function = self.name.clone();
+        sized.map_err(|reason| ClientError::InvalidArguments { function, reason })
     }
 
-    /// The first time of it that is not before `now`, or `now` itself if one was missed and that is
+    /// The first time of it that is not before `now`, or the last one before if that was missed and is
     /// to be made up for.
-    fn next(&self, planned: Timestamp, now: Timestamp) -> Timestamp {
+    fn next(&self, planned: Timestamp, now: Timestamp) -> Due {
         if planned >= now {
-            return planned;
-        }
-        if self.at_once_if_late {
-            return now;
+            return Due { planned, start: planned };
         }
         let every = self.every.max(MIN_SCHEDULE_INTERVAL).as_micros();
-        let missed = now.saturating_since(planned).as_micros().div_ceil(every);
-        let ahead = u64::try_from(missed * every).unwrap_or(u64::MAX);
-        planned + Duration::from_micros(ahead)
+        let late = now.saturating_since(planned).as_micros();
+        let times = if self.at_once_if_late { late / every } else { late.div_ceil(every) };
+        let ahead = u64::try_from(times * every).unwrap_or(u64::MAX);
+        let planned = planned + Duration::from_micros(ahead);
+        Due { planned, start: planned.max(now) }
+    }
+
+    /// Whether a schedule can say this of itself.
+    fn check_size(&self) -> Result<(), String> {
+        let limit = MAX_CUSTOM_STATUS_BYTES - ROOM_FOR_PROGRESS;
+        let size = Json::encode(self).map_err(|error| error.to_string())?.as_str().len();
+        if size > limit {
+            return Err(format!(
+                "a schedule with its arguments has at most {limit} bytes, this one has {size}: pass a \
+                 reference to what is large"
+            ));
+        }
+        Ok(())
     }
 
     /// How one of its starts is made.
@@ -159,6 +171,15 @@ impl Schedule {
             id_reuse: IdReuse::ReplaceEnded,
         }
     }
+}
+
+/// A start that is to come.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Due {
+    /// Its time in the interval, from which the later ones are counted.
+    planned: Timestamp,
+    /// When it is made: at its time, or at once if that is over.
+    start: Timestamp,
 }
 
 /// What a schedule is told.
@@ -179,9 +200,10 @@ pub struct ScheduleStatus {
     pub schedule: Schedule,
     /// Whether it is paused.
     pub paused: bool,
-    /// How many starts it has made.
+    /// How many of its starts were due and made, or left out since the instance of the one before
+    /// still ran.
     pub starts: u64,
-    /// When the last start was made.
+    /// When the last of them was.
     pub last: Option<Timestamp>,
     /// When the next start is to be made; `None` while it is paused, or if there is none any more.
     pub next: Option<Timestamp>,
@@ -211,9 +233,9 @@ pub(crate) async fn run_schedule(
     let begins = schedule.from.unwrap_or(ctx.now() + schedule.every);
     let mut next = schedule.next(begins, ctx.now());
     loop {
-        let is_over = schedule.until.is_some_and(|until| next > until);
+        let is_over = schedule.until.is_some_and(|until| next.start > until);
         said.schedule = schedule.clone();
-        said.next = Some(next).filter(|_| !said.paused && !is_over);
+        said.next = Some(next.start).filter(|_| !said.paused && !is_over);
         ctx.set_custom_status(said.clone());
         if is_over && !said.paused {
             return Ok(said.starts);
@@ -224,7 +246,7 @@ pub(crate) async fn run_schedule(
         } else {
             select! {
                 told = ctx.wait_for_event(COMMAND) => command = Some(told?),
-                _ = ctx.sleep_until(next) => {}
+                _ = ctx.sleep_until(next.start) => {}
             }
         }
         match command {
@@ -236,13 +258,13 @@ pub(crate) async fn run_schedule(
                 said.starts += 1;
                 said.last = Some(ctx.now());
                 // What is late by now is made up for only once.
-                let due = next + schedule.every;
+                let due = next.planned + schedule.every;
                 next = Schedule { at_once_if_late: false, ..schedule.clone() }.next(due, ctx.now());
             }
             Some(Command::Pause) => said.paused = true,
             Some(Command::Resume) => {
                 said.paused = false;
-                next = schedule.next(next, ctx.now());
+                next = schedule.next(next.planned, ctx.now());
             }
             Some(Command::Update(new)) => {
                 schedule = *new;
@@ -298,7 +320,8 @@ impl ScheduleHandle {
     /// # Errors
     ///
     /// [`ClientError::InvalidOption`] if the interval is too short or the call says what a schedule
-    /// cannot use, [`ClientError::InvalidArguments`] if the arguments cannot be serialised, and
+    /// cannot use, [`ClientError::InvalidArguments`] if the arguments cannot be serialised or the
+    /// schedule is so large that it could not be described, and
     /// those of [`Client::start`].
     pub async fn create(&self, schedule: Schedule) -> Result<(), ClientError> {
         let schedule = self.complete(schedule)?;

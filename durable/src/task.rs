@@ -130,7 +130,9 @@ impl Waiting {
     message = "`{Self}` is not durable, so an orchestrator cannot await it",
     label = "not an activity, orchestration, entity call, timer, event or task",
     note = "only durable operations survive a restart: move other async code into an \
-            `#[activity]` and await the call of it"
+            `#[activity]` and await the call of it",
+    note = "a lock is taken in one statement, in which the compiler sees the name of the context: \
+            `let guard = ctx.lock(..).await;`"
 )]
 pub trait Durable {
     /// What of it is saved while it waits. How its outcome is read is asked for where it is read,
@@ -237,13 +239,17 @@ pub(crate) fn checked(json: Result<Json, crate::codec::EncodeError>) -> Result<J
 
 /// Refuses a payload that no store would take.
 pub(crate) fn check_size(json: &Json) -> Result<(), TaskFailure> {
-    const LIMIT: usize = durable_store::limits::MAX_PAYLOAD_BYTES;
+    check_size_within(json, durable_store::limits::MAX_PAYLOAD_BYTES)
+}
+
+/// Refuses a payload over a limit, in bytes.
+pub(crate) fn check_size_within(json: &Json, limit: usize) -> Result<(), TaskFailure> {
     let size = json.as_str().len();
-    if size <= LIMIT {
+    if size <= limit {
         return Ok(());
     }
     let message = format!(
-        "{size} bytes of data, the limit is {LIMIT}: keep large data elsewhere and pass a \
+        "{size} bytes of data, the limit is {limit}: keep large data elsewhere and pass a \
          reference to it"
     );
     Err(TaskFailure::new(TaskErrorKind::Payload, Failure::new("PayloadTooLarge", message)))

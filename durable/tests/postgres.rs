@@ -196,8 +196,9 @@ async fn cut_all(url: String, schema: String) {
 async fn connections_that_are_cut_again_and_again_lose_nothing() {
     let hub = Hub::new();
     let worker = hub.worker("only").await;
-    let cutting = tokio::spawn(cut_all(hub.url.clone(), hub.schema.clone()));
+    // Whoever opens a store is told of a cut, and opens it again; only later are cuts its own affair.
     let client = hub.stranger().await;
+    let cutting = tokio::spawn(cut_all(hub.url.clone(), hub.schema.clone()));
     for _ in 0..3 {
         let result = soon(client.start(fan_out(100)).await.unwrap().result()).await.unwrap();
         assert_eq!(result, 5050);

@@ -24,7 +24,9 @@ pub(crate) fn subject(call: &Expr) -> String {
                 "wait_for_event" => format!("Event{}", event_name(call.args.first())),
                 "continue_as_new" => "ContinueAsNew".to_owned(),
                 // Options of a call say nothing about what is called.
-                "retry" | "timeout" | "instance_id" | "version" => subject(&call.receiver),
+                "retry" | "timeout" | "instance_id" | "version" | "__held" => {
+                    subject(&call.receiver)
+                }
                 "remove" | "swap_remove" | "unwrap" | "expect" | "pop" | "take" | "clone" => {
                     "Task".to_owned()
                 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::actions::{Actions, Answer, Outgoing};
 use super::retrying::Retry;
 use super::sections::Section;
-use super::shelf::Shelf;
+use super::shelf::{Shelf, Weigh};
 use crate::error::Outcome;
 use crate::history::Event;
 use crate::json::Json;
@@ -112,6 +112,19 @@ pub(crate) enum TaskKind {
     },
 }
 
+impl Weigh for Task {
+    /// What it was given is no larger than a variable, and the program would keep that there as well.
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+impl Weigh for BufferedEvent {
+    fn weight(&self) -> usize {
+        self.value.as_str().len()
+    }
+}
+
 /// An event that came while nobody waited for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BufferedEvent {
@@ -127,6 +140,7 @@ pub(crate) struct Mark {
     history: usize,
     #[allow(clippy::option_option)] // As in the actions.
     custom_status: Option<Option<Json>>,
+    section: Option<Section>,
 }
 
 /// The engine's part of an instance.
@@ -365,6 +379,7 @@ impl Core {
             send: self.actions.send.len(),
             history: self.actions.history.len(),
             custom_status: self.actions.custom_status.clone(),
+            section: self.section.clone(),
         }
     }
 
@@ -385,6 +400,8 @@ impl Core {
         actions.send.truncate(mark.send);
         actions.history.truncate(mark.history);
         actions.custom_status = mark.custom_status;
+        // The locks that it gave back are held again: their release was taken back too.
+        self.section = mark.section;
     }
 
     /// Whether this turn emitted more than is allowed.

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use durable_store::limits::MAX_PAYLOAD_BYTES;
 use durable_store::{Payload, SideKey, Status, StoredInstance, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::outside::Running;
 use super::core::{Core, Identity};
-use super::shelf::Shelf;
+use super::shelf::{Shelf, Weigh};
 use super::{Blocked, EntityAddress, Inbound, TurnOutput, drop_quietly, identity, output, scope};
 use crate::context::EntityContext;
 use crate::entity::{DELETE, IMPLICIT_DELETE, READ_STATE};
@@ -30,6 +31,18 @@ fn is_zero(number: &u32) -> bool {
 
 /// Messages that were queued and are processed in one turn at most. A longer queue goes on in the next.
 const MAX_QUEUED_PER_TURN: usize = 1_000;
+
+/// The largest state of an entity, in bytes. The rest of what is saved with it has its place beside
+/// it: who has locked it, the operation under way, and small messages that wait.
+pub const MAX_ENTITY_STATE_BYTES: usize = MAX_PAYLOAD_BYTES - 1024 * 1024;
+
+/// What is left beside the state and the arguments of the operation under way, in bytes.
+const ROOM_FOR_QUEUE: usize = 512 * 1024;
+
+/// Refuses a state that could not be saved whatever comes.
+pub(crate) fn check_state_size(state: &Json) -> Result<(), TaskFailure> {
+    crate::task::check_size_within(state, MAX_ENTITY_STATE_BYTES)
+}
 
 /// An entity in memory.
 pub(crate) struct EntityInstance {
@@ -238,7 +251,7 @@ impl EntityInstance {
         self.core = core;
         let outcome = match result {
             Ok(outcome) => outcome.and_then(|(result, saved)| {
-                crate::task::check_size(&saved)?;
+                check_state_size(&saved)?;
                 Ok((result, saved))
             }),
             Err(panic) => {
@@ -305,6 +318,18 @@ impl EntityInstance {
 fn unknown_operation(address: &EntityAddress, name: &str) -> TaskFailure {
     let message = format!("the entity `{}` has no operation `{name}`", address.name);
     TaskFailure::new(TaskErrorKind::NotRegistered, Failure::new("UnknownOperation", message))
+}
+
+impl Weigh for Body {
+    fn weight(&self) -> usize {
+        match self {
+            Body::Operation { args, .. } => args.as_str().len(),
+            Body::Lock { entities, .. } => {
+                entities.iter().map(|address| address.name.len() + address.key.len()).sum()
+            }
+            _ => 0,
+        }
+    }
 }
 
 impl Drop for EntityInstance {

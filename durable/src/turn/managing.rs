@@ -5,7 +5,7 @@
 use durable_store::Timestamp;
 
 use super::core::{BufferedEvent, Core, Task, TaskKind};
-use super::shelf::{Journal, Shelf};
+use super::shelf::{Journal, Shelf, Weigh};
 use crate::history::Event;
 use crate::message::{Body, TaskId, TimerKey};
 
@@ -88,6 +88,7 @@ impl Core {
                 task.outcome = None;
                 let (reason, reply) = (reason.to_owned(), Some(reply));
                 self.send(child, Body::Rewind { reason, reply });
+                self.limit_attempt(id);
             }
             TaskKind::Operation { to, name, args, .. } => {
                 let (to, name, args) = (to.clone(), name.clone(), args.clone());
@@ -112,7 +113,7 @@ impl Core {
     }
 }
 
-fn put_back<T: Clone>(shelf: &mut Shelf<T>, journal: Journal<T>, keep: impl Fn(&mut T, T)) {
+fn put_back<T: Clone + Weigh>(shelf: &mut Shelf<T>, journal: Journal<T>, keep: impl Fn(&mut T, T)) {
     for (number, before) in journal {
         let now = shelf.remove(number);
         if let Some(mut item) = before {

@@ -167,7 +167,7 @@ impl Core {
     }
 
     /// Sets the timer that ends an attempt which takes too long.
-    fn limit_attempt(&mut self, id: TaskId) {
+    pub(super) fn limit_attempt(&mut self, id: TaskId) {
         let now = self.now;
         let set = |retry: &mut Retry| {
             let limit = retry.policy.attempt_limit()?;

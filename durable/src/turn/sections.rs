@@ -1,6 +1,6 @@
 //! Critical sections, as the engine's part of an orchestration knows them: the lock that it waits for
-//! or holds, and what it may do meanwhile. The rules are those of the original; they are what makes
-//! a deadlock impossible.
+//! or holds, and what it may do meanwhile. The rules are those of the original; with them locks and
+//! calls alone cannot block orchestrations for ever.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,6 +10,15 @@ use serde::de::DeserializeOwned;
 /// How many items a shelf keeps inside the saved state. More are rows of their own.
 pub(crate) const INLINE_ITEMS: usize = 16;
 
+/// The largest item that is kept there, in bytes, so that all of them together leave room for the rest.
+pub(crate) const MAX_INLINE_ITEM_BYTES: usize = 16 * 1024;
+
+/// What a shelf asks of its items when they are added.
+pub(crate) trait Weigh {
+    /// About how many bytes it takes when it is saved.
+    fn weight(&self) -> usize;
+}
+
 /// Items by number, each either inline or a side row.
 #[derive(Debug)]
 pub(crate) struct Shelf<T> {
@@ -53,7 +62,7 @@ impl<T> Default for Shelf<T> {
     }
 }
 
-impl<T: Clone> Shelf<T> {
+impl<T: Clone + Weigh> Shelf<T> {
     /// Begins to note what is touched.
     pub(crate) fn begin_journal(&mut self) {
         self.journal = Some(Journal::new());
@@ -75,7 +84,8 @@ impl<T: Clone> Shelf<T> {
     /// Adds an item under a number that is not in use.
     pub(crate) fn insert(&mut self, number: i64, item: T) {
         self.note(number);
-        let place = if self.inline < INLINE_ITEMS {
+        let is_small = item.weight() <= MAX_INLINE_ITEM_BYTES;
+        let place = if is_small && self.inline < INLINE_ITEMS {
             self.inline += 1;
             self.inline_changed = true;
             Place::Inline
@@ -136,7 +146,7 @@ impl<T: Clone> Shelf<T> {
     }
 }
 
-impl<T: Clone + Serialize + DeserializeOwned> Shelf<T> {
+impl<T: Clone + Weigh + Serialize + DeserializeOwned> Shelf<T> {
     /// The items that belong into the saved state.
     pub(crate) fn inline_items(&self) -> BTreeMap<i64, &T> {
         self.slots
@@ -183,6 +193,12 @@ impl<T: Clone + Serialize + DeserializeOwned> Shelf<T> {
 mod tests {
     use super::*;
 
+    impl Weigh for i64 {
+        fn weight(&self) -> usize {
+            usize::try_from(*self).unwrap()
+        }
+    }
+
     fn flush(shelf: &mut Shelf<i64>) -> (Vec<i64>, Vec<i64>) {
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
         shelf.flush(|number| number, &mut puts, &mut deletes).unwrap();
@@ -206,6 +222,14 @@ mod tests {
         shelf.remove(0);
         assert!(shelf.inline_changed());
         assert_eq!(flush(&mut shelf), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_is_large_is_a_row_however_little_there_is() {
+        let mut shelf = Shelf::default();
+        shelf.insert(0, i64::try_from(MAX_INLINE_ITEM_BYTES).unwrap() + 1);
+        shelf.insert(1, 1);
+        assert_eq!(flush(&mut shelf), (vec![0], vec![]));
     }
 
     #[test]

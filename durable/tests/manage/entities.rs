@@ -413,7 +413,7 @@ async fn a_state_has_a_limit() {
     let world = World::memory();
     let worker = worker(&world).await;
     let tally = worker.client().entity::<Tally>("t");
-    let limit = durable::store::limits::MAX_PAYLOAD_BYTES;
+    let limit = durable::MAX_ENTITY_STATE_BYTES;
     assert_eq!(tally.grow(limit / 2).await.unwrap(), 1);
     let refused = failure(tally.grow(limit / 2).await);
     assert!(refused.contains(&format!("the limit is {limit}")), "{refused}");

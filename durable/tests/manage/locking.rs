@@ -126,6 +126,37 @@ async fn leaves(ctx: &OrchestrationContext, how: String) -> Result<String, TaskE
             diary.note("in".to_owned()).await?;
             assert!(how.is_empty(), "on purpose");
         }
+        "panic after drop" => {
+            let guard = ctx.lock(diary.id()).await;
+            diary.note("in".to_owned()).await?;
+            drop(guard);
+            assert!(how.is_empty(), "on purpose");
+        }
+        "refused after scope" => {
+            {
+                let _guard = ctx.lock(diary.id()).await;
+                diary.note("in".to_owned()).await?;
+            }
+            let _none = ctx.lock(Vec::new()).await;
+        }
+        "too much after drop" => {
+            let guard = ctx.lock(diary.id()).await;
+            diary.note("in".to_owned()).await?;
+            drop(guard);
+            for _ in 0..=durable::MAX_ACTIONS_PER_TURN {
+                other.note("much".to_owned()).signal();
+            }
+        }
+        "macro value" => {
+            let value = {
+                let _guard = ctx.lock(diary.id()).await;
+                select! {
+                    count = diary.note("in".to_owned()) => count? > 0,
+                    _ = ctx.sleep(Duration::from_hours(1)) => false,
+                }
+            };
+            assert!(value);
+        }
         "wait" => {
             let _guard = ctx.lock(diary.id()).await;
             loop {
@@ -264,12 +295,15 @@ on_every_store! {
         let client = worker.client();
         for how in [
             "scope", "block value", "break", "continue", "labelled", "drop on a path", "wild",
-            "time limit", "return", "error", "panic",
+            "time limit", "return", "error", "panic", "panic after drop", "refused after scope",
+            "too much after drop", "macro value",
         ] {
             let handle = client.start(leaves(how.to_owned())).await.unwrap();
             let result = world.drive(handle.result()).await;
             match how {
-                "error" | "panic" => assert!(result.is_err(), "{how}"),
+                "error" | "panic" | "panic after drop" | "refused after scope" | "too much after drop" => {
+                    assert!(result.is_err(), "{how}");
+                }
                 "return" => assert_eq!(result.unwrap(), "returned"),
                 _ => assert_eq!(result.unwrap(), "done", "{how}"),
             }

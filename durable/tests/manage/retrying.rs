@@ -113,6 +113,35 @@ async fn patient(ctx: &OrchestrationContext, name: String) -> Result<(String, u6
     Ok((done, ctx.now().saturating_since(began).as_secs()))
 }
 
+/// Makes a policy with a rule of its own, which is not for others.
+#[orchestrator]
+async fn passes_on(name: String) -> Result<String, TaskError> {
+    let policy = RetryPolicy::fixed(second()).max_attempts(5).retry_if(|_: &TaskError| false);
+    takes_on(name, policy).await
+}
+
+#[orchestrator]
+async fn takes_on(name: String, policy: RetryPolicy) -> Result<String, TaskError> {
+    if name.is_empty() {
+        return flaky(name)
+            .retry(RetryPolicy::fixed(second()).retry_if(|_: &TaskError| true))
+            .await;
+    }
+    flaky(name).retry(policy).await
+}
+
+#[orchestrator]
+async fn waits_after_work(ctx: &OrchestrationContext, name: String) -> Result<bool, TaskError> {
+    flaky(name).await?;
+    ctx.wait_for_event("never").await
+}
+
+#[orchestrator]
+async fn limits_child(name: String) -> Result<bool, TaskError> {
+    let policy = RetryPolicy::fixed(second()).max_attempts(1).attempt_timeout(second() * 10);
+    waits_after_work(name).retry(policy).await
+}
+
 #[orchestrator]
 async fn choosy(name: String, closure: bool) -> Result<String, TaskError> {
     let base = RetryPolicy::fixed(second());
@@ -225,6 +254,10 @@ async fn start(world: &World, luck: &Luck) -> Worker {
         .orchestrator(sleeper)
         .orchestrator(impatient)
         .orchestrator(races)
+        .orchestrator(passes_on)
+        .orchestrator(takes_on)
+        .orchestrator(waits_after_work)
+        .orchestrator(limits_child)
         .activity(flaky)
         .activity(declines)
         .activity(slow)
@@ -440,6 +473,17 @@ on_every_store! {
         assert_eq!(luck.attempts("a"), (1..=8).collect::<Vec<_>>());
     }
 
+    async fn a_child_that_is_rewound_has_its_time_limit_again(world: World) {
+        let (worker, luck) = worker(&world).await;
+        luck.fails("a", 1);
+        let handle = worker.client().start(limits_child("a".to_owned())).await.unwrap();
+        assert!(world.failure(&handle).await.contains("a has failed with 503"));
+        handle.rewind("it works again").await.unwrap();
+        let text = world.failure(&handle).await;
+        assert!(text.contains("time"), "{text}");
+        assert_eq!(luck.tries("a"), 2);
+    }
+
     async fn causes_come_through_children_whole(world: World) {
         let (worker, luck) = worker(&world).await;
         luck.fails("404", u32::MAX);
@@ -468,4 +512,16 @@ async fn a_policy_is_refused_where_nobody_awaits() {
         refused.contains("a retry policy is for calls that an orchestrator awaits"),
         "{refused}"
     );
+}
+
+/// The call fails at its first failure; an instance that is restored is blocked instead.
+#[tokio::test]
+async fn a_policy_that_is_passed_on_finds_no_rule_of_another() {
+    let world = World::memory();
+    let (worker, luck) = worker(&world).await;
+    luck.fails("a", 9);
+    let handle = worker.client().start(passes_on("a".to_owned())).await.unwrap();
+    let text = world.failure(&handle).await;
+    assert!(text.contains("no retry rule `passes_on.retry_if`"), "{text}");
+    assert_eq!(luck.tries("a"), 1);
 }

@@ -96,6 +96,19 @@ on_every_store! {
         assert_eq!(runs(&world, "patient").await, 1);
     }
 
+    async fn what_was_made_up_for_does_not_move_the_later_ones(world: World) {
+        let worker = worker(&world).await;
+        let schedule = worker.client().schedule("daily");
+        let midnight = world.now();
+        later(&world, HOUR * 9).await;
+        let daily = Schedule::every(HOUR * 24, tick("a")).starting_at(midnight).at_once_if_late();
+        schedule.create(daily).await.unwrap();
+        later(&world, Duration::from_secs(1)).await;
+        assert_eq!(runs(&world, "a").await, 1);
+        let status = schedule.describe().await.unwrap().unwrap();
+        assert_eq!(status.next, Some(midnight + HOUR * 24));
+    }
+
     async fn one_can_be_changed_and_has_an_end(world: World) {
         let worker = worker(&world).await;
         let client = worker.client();
@@ -178,6 +191,8 @@ async fn what_cannot_be_scheduled_is_refused() {
     let worker = worker(&world).await;
     let schedule = worker.client().schedule("s");
     let refused = async |wrong| schedule.create(wrong).await.unwrap_err().to_string();
+    let large = refused(Schedule::every(HOUR, tick(&"x".repeat(20_000)))).await;
+    assert!(large.contains("at most") && large.contains("bytes"), "{large}");
     let short = Schedule::every(MIN_SCHEDULE_INTERVAL / 2, tick("a"));
     assert!(refused(short).await.contains("at least 1s"));
     let timed = Schedule::every(HOUR, tick("a").start_at(world.now() + FAR));

@@ -2,6 +2,7 @@
 //! and what they come to is taken in by a turn. Meanwhile all other messages wait, so that the entity
 //! still does one thing at a time, and the effect on its state is there once or not at all.
 
+use durable_store::limits::MAX_PAYLOAD_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::EntityInstance;
@@ -25,9 +26,19 @@ pub(super) struct Running {
 
 impl EntityInstance {
     pub(super) fn begin_async(&mut self, name: &str, args: &Json, reply: Option<ReplyTo>) {
+        if let Err(failure) = self.check_room_for(args) {
+            return self.end_operation(name, Err(failure), reply);
+        }
         let (name, args) = (name.to_owned(), args.clone());
         self.running = Some(Running { name, args, reply, lost: 0 });
         self.start_attempt();
+    }
+
+    /// The arguments are saved beside the state as long as the operation is under way.
+    fn check_room_for(&self, args: &Json) -> Result<(), TaskFailure> {
+        let state = self.saved.as_ref().map_or(0, |saved| saved.as_str().len());
+        let limit = MAX_PAYLOAD_BYTES - super::ROOM_FOR_QUEUE;
+        crate::task::check_size_within(args, limit.saturating_sub(state))
     }
 
     fn start_attempt(&mut self) {
