@@ -180,24 +180,16 @@ impl<T: DeserializeOwned> Durable for EntityCall<InOrchestrator, T> {
     note = "entities never wait for each other, so that they cannot block each other: send a \
             `.signal()`, or let an orchestration make the calls, which `ctx.start(..)` starts"
 )]
-pub trait AwaitedInEntity {
-    /// What is awaited in its place, so that rustc says only once what is wrong.
-    type Future: Future;
-    fn awaited(self) -> Self::Future;
-}
+pub trait AwaitedInEntity {}
 
 #[diagnostic::do_not_recommend]
-impl<F: IntoFuture> AwaitedInEntity for F {
-    type Future = F::IntoFuture;
-    fn awaited(self) -> F::IntoFuture {
-        self.into_future()
-    }
-}
+impl<F: IntoFuture> AwaitedInEntity for F {}
 
-/// Stands around what an operation awaits.
+/// Stands around what an operation awaits. An associated type here would have rustc speak of that
+/// first, and not of entities.
 #[doc(hidden)]
-pub fn awaited_in_entity<F: AwaitedInEntity>(future: F) -> F::Future {
-    future.awaited()
+pub fn awaited_in_entity<F: AwaitedInEntity>(future: F) -> F {
+    future
 }
 
 impl<T: DeserializeOwned> Spawn for EntityCall<InOrchestrator, T> {
