@@ -481,6 +481,9 @@ impl<T: DeserializeOwned> Durable for Task<T> {
 
     fn begin(self) -> Waiting {
         let id = self.id;
+        if let Some(refused) = scope::with(|core| core.refuse_wait(id)) {
+            return Waiting::Task(refused);
+        }
         // The wait holds the task from here on.
         std::mem::forget(self);
         Waiting::Task(id)
@@ -498,6 +501,9 @@ impl<T: DeserializeOwned> Durable for &mut Task<T> {
     type Output = Result<T, TaskError>;
 
     fn begin(self) -> Waiting {
-        Waiting::Held { held: self.id }
+        match scope::with(|core| core.refuse_wait(self.id)) {
+            Some(refused) => Waiting::Task(refused),
+            None => Waiting::Held { held: self.id },
+        }
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EntityAddress;
-use super::core::{Core, Task, TaskKind};
+use super::core::{Core, Task, TaskKind, task_name};
 use crate::error::{Failure, TaskErrorKind, TaskFailure};
 use crate::history::Event;
 use crate::message::{Body, LockId, TaskId};
@@ -158,6 +158,21 @@ impl Core {
              same entities: call it before or after, or start it with `ctx.start(..)`",
         )
         .err()
+    }
+
+    /// What is awaited in place of a task that must not be awaited now.
+    pub(crate) fn refuse_wait(&mut self, id: TaskId) -> Option<TaskId> {
+        self.section.as_ref()?;
+        let task = self.tasks.get(id.0).filter(|task| task.outcome.is_none())?;
+        if !matches!(task.kind, TaskKind::Child { .. }) {
+            return None;
+        }
+        let name = task_name(&task.kind);
+        let failure = violation::<()>(
+            "a sub-orchestration that is under way cannot be awaited within a critical section, for it \
+             could want the same entities: await it before or after",
+        );
+        failure.err().map(|failure| self.begin_failed(&name, failure))
     }
 }
 

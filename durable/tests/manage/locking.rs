@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::{World, work};
 
+/// Has a child under way that wants what it locks.
+#[orchestrator]
+async fn awaits_rival(ctx: &OrchestrationContext, borrowed: bool) -> Result<(), TaskError> {
+    let mut rival = ctx.spawn(writes("rival".to_owned(), vec!["d".to_owned()]));
+    let diary = ctx.entity::<Diary>("d");
+    let _guard = ctx.lock(diary.id()).await;
+    if borrowed {
+        (&mut rival).await?;
+    } else {
+        rival.await?;
+    }
+    Ok(())
+}
+
 /// Notes what was done to it, in order.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Diary {
@@ -224,6 +238,7 @@ async fn worker(world: &World) -> Worker {
         .orchestrator(leaves)
         .orchestrator(impatient)
         .orchestrator(violates)
+        .orchestrator(awaits_rival)
         .entity::<Diary>()
         .start()
         .await
@@ -288,6 +303,21 @@ on_every_store! {
         let expected: Vec<String> = (0..40).map(|n| format!("signal {n}")).collect();
         assert_eq!(lines[1..41], expected);
         assert_eq!(lines[41], "call");
+    }
+
+    async fn no_child_is_awaited_within_a_section(world: World) {
+        let worker = worker(&world).await;
+        let client = worker.client();
+        for borrowed in [false, true] {
+            let handle = client.start(awaits_rival(borrowed)).await.unwrap();
+            let failed = world.drive(handle.result()).await;
+            // Whoever got the lock second either waits for a rival that has ended, or is told.
+            if let Err(error) = failed {
+                assert!(error.to_string().contains("cannot be awaited within"), "{error}");
+            }
+            lines(&world, "d").await;
+            assert_eq!(locked_by(&client, "d").await, None);
+        }
     }
 
     async fn a_section_ends_with_its_scope_however_that_ends(world: World) {
