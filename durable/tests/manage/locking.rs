@@ -315,6 +315,17 @@ on_every_store! {
             if let Err(error) = failed {
                 assert!(error.to_string().contains("cannot be awaited within"), "{error}");
             }
+            // The rival is not the parent's any more, and takes its turn.
+            let query = durable::InstanceQuery {
+                parent: Some(handle.id().to_owned()),
+                ..Default::default()
+            };
+            let rivals = || client.list(query.clone()).all();
+            world.drive(async {
+                while !rivals().await.unwrap().iter().any(|rival| rival.status.is_terminal()) {
+                    world.pass(Duration::from_millis(10)).await;
+                }
+            }).await;
             lines(&world, "d").await;
             assert_eq!(locked_by(&client, "d").await, None);
         }
