@@ -8,6 +8,7 @@ mod handle;
 mod id;
 mod list;
 mod manage;
+mod pages;
 mod purge;
 mod restart;
 mod start;

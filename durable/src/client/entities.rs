@@ -4,18 +4,15 @@ use std::fmt;
 
 use durable_store::{
     Condition, Envelope, InstanceKind, InstanceNo, InstanceQuery, InstanceRecord, Message, Status,
-    Timestamp, limits,
+    Timestamp,
 };
 
-use super::list::{parse_token, token_of};
+use super::pages::Pages;
 use super::{Client, ClientError};
 use crate::connection::Connection;
 use crate::json::Json;
 use crate::message::{Body, LockId, entity_id};
 use crate::turn::{EntityAddress, SavedEntity};
-
-/// Rows that a page of entities has, if nothing else is said.
-const PAGE_ROWS: usize = 100;
 
 /// Which entities are wanted. Every field that is set narrows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,11 +63,8 @@ pub struct Cleaned {
 /// Entities that match, page by page.
 #[must_use = "nothing is read until pages are asked for"]
 pub struct EntityList {
-    client: Client,
     query: EntityQuery,
-    rows: usize,
-    after: Option<InstanceNo>,
-    ended: bool,
+    pages: Pages,
 }
 
 impl fmt::Debug for EntityList {
@@ -103,7 +97,7 @@ impl EntityQuery {
 impl EntityList {
     /// How many rows a page has at most. Default: 100.
     pub fn page_rows(mut self, rows: usize) -> Self {
-        self.rows = rows.clamp(1, limits::MAX_PAGE_ROWS);
+        self.pages.set_rows(rows);
         self
     }
 
@@ -113,14 +107,14 @@ impl EntityList {
     ///
     /// [`ClientError::InvalidToken`] if it is not a token that a list gave.
     pub fn continue_from(mut self, token: &str) -> Result<Self, ClientError> {
-        self.after = Some(parse_token(token)?);
+        self.pages.continue_from(token)?;
         Ok(self)
     }
 
     /// Where the list is, for another list to go on from, as for instances. `None` before the first
     /// page and after the last one.
     pub fn token(&self) -> Option<String> {
-        self.after.filter(|_| !self.ended).map(token_of)
+        self.pages.token()
     }
 
     /// The next page; `None` is the end. A page may be empty while more follow.
@@ -130,15 +124,12 @@ impl EntityList {
     /// [`ClientError::InvalidQuery`] if the query cannot be, [`ClientError::Unreadable`] if what is
     /// stored of an entity is not readable.
     pub async fn next_page(&mut self) -> Result<Option<Vec<EntityStatus>>, ClientError> {
-        if self.ended {
+        if self.pages.has_ended() {
             return Ok(None);
         }
         let query = self.query.instances()?;
-        let store = &self.client.connection.store;
-        let find = || store.find_instances(&query, self.after, self.rows);
-        let page = self.client.read("find_instances", find).await?;
-        (self.after, self.ended) = (page.next, page.next.is_none());
-        let found = page.records.into_iter().map(status).collect::<Result<Vec<_>, _>>()?;
+        let records = self.pages.next(&query).await?;
+        let found = records.into_iter().map(status).collect::<Result<Vec<_>, _>>()?;
         let include_empty = self.query.include_empty;
         let wanted = |entity: &EntityStatus| include_empty || entity.state.is_some();
         Ok(Some(found.into_iter().filter(wanted).collect()))
@@ -172,7 +163,7 @@ impl Client {
     /// # }
     /// ```
     pub fn entities(&self, query: EntityQuery) -> EntityList {
-        EntityList { client: self.clone(), query, rows: PAGE_ROWS, after: None, ended: false }
+        EntityList { query, pages: Pages::new(self.clone()) }
     }
 
     /// What is stored about an entity; `None` if nothing is.
@@ -197,23 +188,19 @@ impl Client {
     pub async fn clean_entities(&self) -> Result<Cleaned, ClientError> {
         let query = InstanceQuery { kind: Some(InstanceKind::Entity), ..InstanceQuery::default() };
         let Connection { store, .. } = &*self.connection;
-        let (mut cleaned, mut after) = (Cleaned::default(), None);
-        loop {
-            let find = || store.find_instances(&query, after, PAGE_ROWS);
-            let page = self.read("find_instances", find).await?;
+        let (mut cleaned, mut pages) = (Cleaned::default(), Pages::new(self.clone()));
+        while !pages.has_ended() {
+            let records = pages.next(&query).await?;
             let (gone, rest): (Vec<_>, Vec<_>) =
-                page.records.into_iter().partition(|record| record.status.is_terminal());
+                records.into_iter().partition(|record| record.status.is_terminal());
             let numbers: Vec<InstanceNo> = gone.iter().map(|record| record.no).collect();
             if !numbers.is_empty() {
                 let purge = || store.purge_instances(&numbers);
                 cleaned.removed += self.read("purge_instances", purge).await?.len() as u64;
             }
             cleaned.released += self.release_orphans(rest).await?;
-            after = page.next;
-            if after.is_none() {
-                return Ok(cleaned);
-            }
         }
+        Ok(cleaned)
     }
 
     /// Releases those locks of these entities whose owner does not run any more.

@@ -6,15 +6,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use durable_store::{InstanceNo, InstanceQuery, limits};
+use durable_store::InstanceQuery;
 use futures_core::Stream;
 
+use super::pages::Pages;
 use super::{Client, ClientError, InstanceStatus};
-
-/// Rows of a page, if nothing else is said.
-const DEFAULT_PAGE_ROWS: usize = 100;
-/// What every token begins with: the version of its form.
-const TOKEN_PREFIX: &str = "p1-";
 
 /// The instances that match a query, page by page, in an order that never changes. Instances that
 /// are made or purged meanwhile may be seen or not; all others come exactly once.
@@ -33,21 +29,18 @@ const TOKEN_PREFIX: &str = "p1-";
 #[derive(Debug)]
 #[must_use = "nothing is asked for until a page is"]
 pub struct InstanceList {
-    client: Client,
     query: InstanceQuery,
-    rows: usize,
-    after: Option<InstanceNo>,
-    done: bool,
+    pages: Pages,
 }
 
 impl InstanceList {
     pub(super) fn new(client: Client, query: InstanceQuery) -> Self {
-        Self { client, query, rows: DEFAULT_PAGE_ROWS, after: None, done: false }
+        Self { query, pages: Pages::new(client) }
     }
 
-    /// Pages of this many rows, at most [`limits::MAX_PAGE_ROWS`].
+    /// Pages of this many rows, at most [`MAX_PAGE_ROWS`](durable_store::limits::MAX_PAGE_ROWS).
     pub fn page_rows(mut self, rows: usize) -> Self {
-        self.rows = rows.clamp(1, limits::MAX_PAGE_ROWS);
+        self.pages.set_rows(rows);
         self
     }
 
@@ -57,30 +50,26 @@ impl InstanceList {
     ///
     /// [`ClientError::InvalidToken`] if it is not a token that a list gave.
     pub fn continue_from(mut self, token: &str) -> Result<Self, ClientError> {
-        self.after = Some(parse_token(token)?);
+        self.pages.continue_from(token)?;
         Ok(self)
     }
 
     /// Where the list is, for another list to go on from, in another process or later: opaque text
     /// of letters, digits and dashes. `None` before the first page and after the last one.
     pub fn token(&self) -> Option<String> {
-        self.after.filter(|_| !self.done).map(token_of)
+        self.pages.token()
     }
 
     /// The next page, or `None` after the last one.
     pub async fn next_page(&mut self) -> Result<Option<Vec<InstanceStatus>>, ClientError> {
-        if self.done {
+        if self.pages.has_ended() {
             return Ok(None);
         }
-        let store = &self.client.connection.store;
-        let find = || store.find_instances(&self.query, self.after, self.rows);
-        let page = self.client.read("find_instances", find).await?;
-        self.after = page.next;
-        self.done = page.next.is_none();
-        if page.records.is_empty() {
+        let records = self.pages.next(&self.query).await?;
+        if records.is_empty() {
             return Ok(None);
         }
-        Ok(Some(page.records.into_iter().map(InstanceStatus::of).collect()))
+        Ok(Some(records.into_iter().map(InstanceStatus::of).collect()))
     }
 
     /// All pages at once.
@@ -96,18 +85,6 @@ impl InstanceList {
     pub fn stream(self) -> InstanceStream {
         InstanceStream { ready: VecDeque::new(), list: Some(self), page: None }
     }
-}
-
-/// The token of a list that is behind this instance.
-pub(super) fn token_of(no: InstanceNo) -> String {
-    format!("{TOKEN_PREFIX}{:x}", no.0)
-}
-
-/// The instance behind which the list of a token is.
-pub(super) fn parse_token(token: &str) -> Result<InstanceNo, ClientError> {
-    let invalid = || ClientError::InvalidToken { token: token.chars().take(64).collect() };
-    let number = token.strip_prefix(TOKEN_PREFIX).ok_or_else(invalid)?;
-    i64::from_str_radix(number, 16).map(InstanceNo).map_err(|_| invalid())
 }
 
 type NextPage = (InstanceList, Result<Option<Vec<InstanceStatus>>, ClientError>);
