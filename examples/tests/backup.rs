@@ -104,7 +104,10 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
     // After each kill: what is recorded as copied, and how many copies had begun.
     let mut checks: Vec<(HashSet<String>, usize)> = Vec::new();
     let mut kills = 0;
-    while kills < KILLS {
+    let last = loop {
+        if kills == KILLS {
+            break place.command().output().unwrap();
+        }
         let child = place.command().spawn().unwrap();
         // On a slow machine nothing may be recorded between two kills: then wait longer, because a
         // copy whose worker dies ten times is given up.
@@ -112,14 +115,14 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
         let last = checks.last().map_or(0, recorded);
         let stuck = checks.iter().rev().take_while(|check| recorded(check) == last).count();
         let patience = 1 + u32::try_from(stuck).unwrap();
-        if kill_after(child, Duration::from_millis(random.u64(20..150)) * patience) {
-            kills += 1;
-        } else {
-            break;
+        let run = kill_after(child, Duration::from_millis(random.u64(20..150)) * patience);
+        if !run.killed {
+            // Another run would be a new backup.
+            break run.output;
         }
+        kills += 1;
         checks.push((place.recorded().await, place.log().len()));
-    }
-    let last = place.command().output().unwrap();
+    };
     assert!(last.status.success(), "{}", text(&last));
 
     place.assert_same();

@@ -81,8 +81,9 @@ fn killed_at_random_moments_it_keeps_the_watch_and_its_deadline() {
     while !growing.is_finished() {
         let mut command = command(&place, options);
         let child = command.stdout(Stdio::null()).spawn().unwrap();
-        kills +=
-            usize::from(process::kill_after(child, Duration::from_millis(random.u64(50..500))));
+        kills += usize::from(
+            process::kill_after(child, Duration::from_millis(random.u64(50..500))).killed,
+        );
     }
     growing.join().unwrap();
     println!("{kills} kills");

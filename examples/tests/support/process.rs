@@ -40,13 +40,21 @@ pub(crate) fn wait(length: Duration) {
     std::thread::sleep(length);
 }
 
-/// Kills a program after this time. Says whether it was still running.
-pub(crate) fn kill_after(mut child: Child, length: Duration) -> bool {
+/// What came of a program that was to be killed.
+pub(crate) struct Run {
+    /// Whether it was; otherwise it ended by itself.
+    pub(crate) killed: bool,
+    pub(crate) output: Output,
+}
+
+/// Kills a program after this time, unless it has ended.
+pub(crate) fn kill_after(mut child: Child, length: Duration) -> Run {
     wait(length);
     let running = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
-    child.wait().unwrap();
-    running
+    let output = child.wait_with_output().unwrap();
+    // One that was killed while it ended may have succeeded all the same.
+    Run { killed: running && !output.status.success(), output }
 }
 
 /// What came of a program that was killed and run again.
@@ -74,17 +82,14 @@ pub(crate) fn interrupted(
     let mut runs = Vec::new();
     loop {
         let mut command = command();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let killed = runs.len() < most && {
-            wait(Duration::from_millis(random.u64(millis.clone())));
-            let running = child.try_wait().unwrap().is_none();
-            child.kill().unwrap();
-            running
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let Run { killed, output } = if runs.len() < most {
+            kill_after(child, Duration::from_millis(random.u64(millis.clone())))
+        } else {
+            Run { killed: false, output: child.wait_with_output().unwrap() }
         };
-        let output = child.wait_with_output().unwrap();
         runs.push(text(&output));
-        // One that was killed while it ended may have succeeded all the same.
-        if !killed || output.status.success() {
+        if !killed {
             assert!(output.status.success(), "{}", text(&output));
             println!("{} kills", runs.len() - 1);
             return Interrupted { kills: runs.len() - 1, runs };
