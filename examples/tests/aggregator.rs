@@ -72,8 +72,8 @@ fn killed_at_random_moments_it_counts_everything_once() {
             fs::write(folder.join(format!("{file}.e{}", random.u32(0..12))), bytes).unwrap();
         }
     }
-    let undisturbed = process::succeed(&mut command(&place, "root --db undisturbed.db"));
-    let done = process::interrupted(|| command(&place, "root"), &mut random, 50..250, 8);
+    let (undisturbed, took) = process::timed(&mut command(&place, "root --db undisturbed.db"));
+    let done = process::interrupted(|| command(&place, "root"), &mut random, took, 8);
     let resumed = done.runs.iter().filter(|run| run.contains("resuming tree-")).count();
     assert!(resumed >= 2, "it was resumed {resumed} times: make the tree larger");
     assert_eq!(table(done.last()), table(&undisturbed));

@@ -12,12 +12,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use durable::store::SqliteStore;
 use durable::{Client, HistoryEvent};
 
-use crate::process::{kill_after, text};
+use crate::process::{kill_when, text};
 
 const FILES: usize = 4_000;
 const FILE_BYTES: usize = 100_000;
@@ -109,13 +108,11 @@ async fn killed_at_random_moments_it_copies_no_recorded_file_again() {
             break place.command().output().unwrap();
         }
         let child = place.command().spawn().unwrap();
-        // On a slow machine nothing may be recorded between two kills: then wait longer, because a
-        // copy whose worker dies ten times is given up.
-        let recorded = |check: &(HashSet<String>, usize)| check.0.len();
-        let last = checks.last().map_or(0, recorded);
-        let stuck = checks.iter().rev().take_while(|check| recorded(check) == last).count();
-        let patience = 1 + u32::try_from(stuck).unwrap();
-        let run = kill_after(child, Duration::from_millis(random.u64(20..150)) * patience);
+        // By progress, not by time, which differs between machines: all kills together come before
+        // the last file, and each comes after some copies, since a copy whose worker dies ten
+        // times is given up.
+        let begun = place.log().len() + random.usize(60..FILES / KILLS as usize);
+        let run = kill_when(child, || place.log().len() >= begun);
         if !run.killed {
             // Another run would be a new backup.
             break run.output;

@@ -119,7 +119,10 @@ async fn killed_at_random_moments_it_writes_the_same_report_and_does_no_step_twi
     let mut random = process::random();
     let place = Place::new();
     place.write_text(500_000, &mut random);
-    let done = process::interrupted(|| place.command(), &mut random, 20..400, 8);
+    let undisturbed = Place::new();
+    fs::copy(place.path("text.txt"), undisturbed.path("text.txt")).unwrap();
+    let (_, took) = process::timed(&mut undisturbed.command());
+    let done = process::interrupted(|| place.command(), &mut random, took, 8);
     let resumed = done.runs.iter().filter(|run| run.contains("resuming report-")).count();
     assert!(resumed >= 2, "it was resumed {resumed} times: make the text longer");
     assert_eq!(fs::read_to_string(place.path("report.txt")).unwrap(), place.expected());

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Random moments, from a seed that is printed; `DURABLE_KILL_SEED` gives another one.
 pub(crate) fn random() -> fastrand::Rng {
@@ -48,8 +48,20 @@ pub(crate) struct Run {
 }
 
 /// Kills a program after this time, unless it has ended.
-pub(crate) fn kill_after(mut child: Child, length: Duration) -> Run {
+pub(crate) fn kill_after(child: Child, length: Duration) -> Run {
     wait(length);
+    kill(child)
+}
+
+/// Kills a program when something is so, unless it has ended.
+pub(crate) fn kill_when(mut child: Child, so: impl Fn() -> bool) -> Run {
+    while !so() && child.try_wait().unwrap().is_none() {
+        wait(Duration::from_millis(1));
+    }
+    kill(child)
+}
+
+fn kill(mut child: Child) -> Run {
     let running = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
@@ -71,12 +83,26 @@ impl Interrupted {
     }
 }
 
-/// Runs a program again and again, killed after so many milliseconds, until it ends by itself or
-/// was killed often enough; then lets it run to its end, which must be a good one.
+/// Runs a program to its good end, and gives what it wrote and how long that took.
+pub(crate) fn timed(command: &mut Command) -> (String, Duration) {
+    let start = Instant::now();
+    let text = succeed(command);
+    (text, start.elapsed())
+}
+
+/// A moment in a program that takes this long in all, between these percents of it. Kills are
+/// placed by it because machines differ: a fixed time comes too early on one, too late on another.
+pub(crate) fn moment(random: &mut fastrand::Rng, whole: Duration, percent: Range<u32>) -> Duration {
+    whole * random.u32(percent) / 100
+}
+
+/// Runs a program again and again, killed at random moments of the time that it takes in all,
+/// until it ends by itself or was killed often enough; then lets it run to its end, which must be
+/// a good one.
 pub(crate) fn interrupted(
     command: impl Fn() -> Command,
     random: &mut fastrand::Rng,
-    millis: Range<u64>,
+    whole: Duration,
     most: usize,
 ) -> Interrupted {
     let mut runs = Vec::new();
@@ -84,7 +110,7 @@ pub(crate) fn interrupted(
         let mut command = command();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let Run { killed, output } = if runs.len() < most {
-            kill_after(child, Duration::from_millis(random.u64(millis.clone())))
+            kill_after(child, moment(random, whole, 3..30))
         } else {
             Run { killed: false, output: child.wait_with_output().unwrap() }
         };
