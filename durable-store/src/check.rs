@@ -50,6 +50,9 @@ impl Check {
                 )));
             }
         }
+        for receipt in &batch.receipts {
+            self.text("message id", &receipt.id, limits::MAX_MESSAGE_ID_BYTES)?;
+        }
         for envelope in &batch.send {
             self.envelope(envelope)?;
             if matches!(envelope.condition, Condition::Replaces { only: Some(_), .. }) {

@@ -82,6 +82,7 @@ macro_rules! conformance {
                 consuming_a_missing_message_conflicts
                 consuming_a_message_of_another_partition_conflicts
                 consuming_a_message_twice_conflicts
+                a_message_received_directly_is_recognised
                 naming_an_instance_twice_conflicts
                 a_batch_that_conflicts_changes_nothing
                 a_stale_batch_changes_nothing

@@ -14,8 +14,8 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, InstanceQuery,
-    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Polled, Renewal,
-    Reply, SideKey, Status, StoredInstance,
+    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Polled, Receipt,
+    Renewal, Reply, SideKey, Status, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -412,6 +412,12 @@ impl Tables {
                 return conflict(format!("message `{id}` to consume is not in the inbox"));
             }
         }
+        let mut received = HashSet::with_capacity(batch.receipts.len());
+        for Receipt { id, .. } in &batch.receipts {
+            if self.receipts.contains_key(id) || !received.insert(id) {
+                return conflict(format!("message `{id}` was received before"));
+            }
+        }
         let mut created = HashSet::new();
         for change in &batch.instances {
             let row = self.instances.get(&change.no);
@@ -459,6 +465,7 @@ impl Tables {
                 self.remove_message(id);
             }
         }
+        self.receipts.extend(batch.receipts.into_iter().map(|receipt| (receipt.id, receipt.at)));
         for message in batch.schedule {
             self.add_message(message);
         }

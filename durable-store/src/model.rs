@@ -370,6 +370,16 @@ pub struct Reply {
     pub at: Timestamp,
 }
 
+/// The id of a message that reached its owner without being stored. It is remembered like that of
+/// one that was sent, so that a resend of either kind is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The id of the message.
+    pub id: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
 /// Everything that one commit of a partition changes, atomically. The parts are applied in the
 /// order of the fields, so one batch may cancel a scheduled message and schedule it anew. A message
 /// to schedule or to send whose id is still stored is dropped; one to schedule that has no due time
@@ -380,6 +390,8 @@ pub struct Batch {
     pub instances: Vec<InstanceChange>,
     /// Ids of inbox messages of the partition that were consumed. Each must exist.
     pub consume: Vec<String>,
+    /// Messages that were consumed without having been stored. None may have been received before.
+    pub receipts: Vec<Receipt>,
     /// Ids of scheduled messages of the partition that fired or were cancelled. One that does not
     /// exist is ignored: a timer may fire and be cancelled in the same moment.
     pub unschedule: Vec<String>,
@@ -398,6 +410,7 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty()
             && self.consume.is_empty()
+            && self.receipts.is_empty()
             && self.schedule.is_empty()
             && self.unschedule.is_empty()
             && self.send.is_empty()

@@ -4,7 +4,8 @@
 use crate::StoreErrorKind::{Conflict, LeaseLost, Limit};
 use crate::limits;
 use crate::model::{
-    Batch, InstanceChange, InstanceKind, InstanceNo, InstanceQuery, Renewal, Reply, Status,
+    Accepted, Batch, InstanceChange, InstanceKind, InstanceNo, InstanceQuery, Receipt, Renewal,
+    Reply, Status,
 };
 
 use super::world::*;
@@ -213,6 +214,30 @@ pub async fn consuming_a_message_twice_conflicts(hub: Fixture) {
     assert_eq!(inbox(&hub, &lease).await, ["m1"]);
 }
 
+pub async fn a_message_received_directly_is_recognised(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let receiving = |id: &str| Batch {
+        receipts: vec![Receipt { id: id.to_owned(), at: at(1) }],
+        ..Batch::default()
+    };
+    hub.commit(&lease, receiving("direct")).await.unwrap();
+    // By another commit, and by who sends it once more.
+    assert_refused(hub.commit(&lease, receiving("direct")).await, Conflict);
+    let again = plain(message("direct", P0, "a"));
+    assert_eq!(send(&hub, again).await, Accepted::Duplicate);
+    // One that was sent is not received directly too.
+    assert_eq!(send(&hub, plain(message("sent", P0, "a"))).await, Accepted::Sent);
+    assert_refused(hub.commit(&lease, receiving("sent")).await, Conflict);
+    let both = Batch {
+        receipts: [receiving("x"), receiving("x")]
+            .into_iter()
+            .flat_map(|batch| batch.receipts)
+            .collect(),
+        ..Batch::default()
+    };
+    assert_refused(hub.commit(&lease, both).await, Conflict);
+}
+
 pub async fn naming_an_instance_twice_conflicts(hub: Fixture) {
     let lease = own_one(&hub).await;
     let no = create(&hub, &lease, "a").await;
@@ -234,6 +259,7 @@ fn everything(no: InstanceNo, created: InstanceNo, sent: InstanceNo) -> Batch {
     Batch {
         instances: vec![change, creation(created, "created")],
         consume: strings(&["m1"]),
+        receipts: vec![Receipt { id: "direct".to_owned(), at: at(1) }],
         unschedule: strings(&["timer"]),
         schedule: vec![due("new timer", P0, at(5))],
         send: vec![

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use crate::codes::{kind_code, status_code, tags_text};
-use crate::model::{Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance};
+use crate::model::{
+    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, Receipt,
+};
 
 use super::sql;
 use super::statement::{Part, Value, body};
@@ -29,6 +31,14 @@ pub(super) fn of_batch<'a>(lease: &Lease, batch: &'a Batch) -> Vec<Group<'a>> {
     if !batch.unschedule.is_empty() {
         let values = vec![Value::ids(&batch.unschedule), Value::Number(partition)];
         groups.push(vec![Part::new(sql::UNSCHEDULE, values)]);
+    }
+    if !batch.receipts.is_empty() {
+        let received: Vec<&Receipt> = batch.receipts.iter().collect();
+        let values = vec![
+            Value::texts(&received, |receipt| &receipt.id),
+            Value::times(&received, |receipt| receipt.at),
+        ];
+        groups.push(vec![Part::new(sql::INSERT_RECEIPTS, values)]);
     }
     conditions(&mut groups, &batch.send);
     let all = batch.schedule.iter().chain(batch.send.iter().map(|envelope| &envelope.message));

@@ -52,6 +52,9 @@ impl CommitScript {
         this.instances(&batch.instances)?;
         this.side_rows(&batch.instances)?;
         this.taken_messages(batch)?;
+        let receipts: Vec<_> =
+            batch.receipts.iter().map(|receipt| (&receipt.id, receipt.at.as_micros())).collect();
+        this.rows(sql::INSERT_RECEIPTS, &receipts)?;
         this.conditions(&batch.send)?;
         let messages = batch.schedule.iter().chain(batch.send.iter().map(|e| &e.message));
         add_messages(&mut this.script, messages)?;

@@ -7,7 +7,7 @@ use durable_store::conformance::world::{
     number as instance_number, own_two, plain, reopening, replacing, send, starting, strings, text,
 };
 use durable_store::{
-    Batch, InstanceChange, InstanceNo, Lease, PostgresStore, Reply, Status, Store,
+    Batch, InstanceChange, InstanceNo, Lease, PostgresStore, Receipt, Reply, Status, Store,
 };
 use sqlx::PgConnection;
 
@@ -67,6 +67,7 @@ async fn own_side(hub: &Fixture, lease: &Lease, round: i64) {
             ..change(no)
         }],
         consume: strings(&[&format!("m{a}"), &format!("m{b}")]),
+        receipts: vec![Receipt { id: format!("direct{round}"), at: at(0) }],
         unschedule: strings(&[&format!("s{a}"), &format!("s{b}")]),
         schedule: vec![due(&format!("timer{round}"), P1, at(9))],
         send: vec![
