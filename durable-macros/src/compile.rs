@@ -47,7 +47,7 @@ fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenS
     let mut diag = Diagnostics::new();
     check::body(&item, &mut diag);
     scan(&mut item, "an orchestrator", &mut diag);
-    let name = item.sig.ident.to_string();
+    let name = item.name();
     let rules = rules::take(&mut item.body, &name, &item.params, &mut diag);
     let context = item.context.as_ref().map(|context| &context.pat);
     guards::end_scopes(&mut item.body, context, &mut diag);

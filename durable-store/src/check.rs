@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
-    Batch, Condition, Envelope, InstanceChange, InstanceNo, Lease, Message, NewInstance,
+    Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, Lease, Message, NewInstance,
 };
 use crate::store::Result;
 
@@ -218,6 +218,19 @@ impl Check {
 
     fn other(&self, detail: String) -> StoreError {
         StoreError::new(StoreErrorKind::Other, self.operation, detail)
+    }
+}
+
+impl Envelope {
+    /// Whether any store takes it, as far as that depends on the message alone. For those who hand
+    /// messages on themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Limit`](StoreErrorKind::Limit) and [`Other`](StoreErrorKind::Other), as of
+    /// [`Store::send`](crate::Store::send).
+    pub fn check(&self, hub: Hub) -> Result<()> {
+        Check::new("send", hub.partitions).envelopes(std::slice::from_ref(self))
     }
 }
 

@@ -198,8 +198,10 @@ impl Client {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        retry(&*self.connection.clock, backoff::MAX_ATTEMPTS, || store_call(operation, call()))
-            .await
+        let clock = &*self.connection.clock;
+        let read = retry(clock, backoff::MAX_ATTEMPTS, || store_call(operation, call())).await;
+        self.connection.doors.note_seen();
+        read
     }
 
     /// Whether the store answers now.

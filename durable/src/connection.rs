@@ -1,16 +1,16 @@
 //! What the worker and the clients of one process share: the store, the clock, the hub's facts, a
 //! stock of instance numbers, and the registry of who waits for what.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use durable_store::{Accepted, Envelope, Hub, PartitionId, Store, StoreError, StoreErrorKind};
 use tokio::sync::OnceCell;
 
 use crate::backoff::{self, retry};
 use crate::clock::Clock;
+use crate::doors::Doors;
 use crate::placement::partition_of;
 use crate::telemetry::store_call;
 use crate::waiters::Waiters;
@@ -72,8 +72,9 @@ pub(crate) struct Connection {
     pub(crate) waiters: Waiters,
     hub: OnceCell<Hub>,
     numbers: tokio::sync::Mutex<Range<i64>>,
-    /// The partitions whose owner is this process: news of them need not be polled for.
-    owned: Mutex<HashSet<PartitionId>>,
+    /// The partitions whose owner is this process: messages can be handed to it, and news of them
+    /// need not be polled for.
+    pub(crate) doors: Doors,
 }
 
 impl fmt::Debug for Connection {
@@ -92,7 +93,7 @@ impl Connection {
             waiters: Waiters::default(),
             hub: OnceCell::new(),
             numbers: tokio::sync::Mutex::new(0..0),
-            owned: Mutex::default(),
+            doors: Doors::default(),
         }
     }
 
@@ -128,6 +129,29 @@ impl Connection {
 
     /// Sends one message. Its id makes repeating it harmless.
     pub(crate) async fn send(&self, envelope: Envelope) -> Result<Accepted, StoreError> {
+        self.send_by(envelope, false).await
+    }
+
+    /// Sends the first message of an instance whose id was just made up.
+    pub(crate) async fn send_fresh(&self, envelope: Envelope) -> Result<Accepted, StoreError> {
+        self.send_by(envelope, true).await
+    }
+
+    async fn send_by(&self, envelope: Envelope, is_fresh: bool) -> Result<Accepted, StoreError> {
+        // What is wrong with it the store says better.
+        let may_pass = envelope.check(self.hub().await?).is_ok();
+        if may_pass && self.doors.pass(&envelope, is_fresh).await {
+            return Ok(Accepted::Sent);
+        }
+        let accepted = self.store(&envelope).await;
+        self.doors.note_stored(envelope.message.partition);
+        // Its answer may have been given by a commit that was interrupted.
+        let happened = matches!(accepted, Ok(Accepted::Duplicate));
+        self.waiters.resolve(&envelope.message.id, happened);
+        accepted
+    }
+
+    async fn store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
         let answers = retry(&*self.clock, backoff::MAX_ATTEMPTS, || {
             store_call("send", self.store.send(vec![envelope.clone()], self.clock.now()))
         })
@@ -136,22 +160,6 @@ impl Connection {
             let detail = "the store gave no answer for the message: this is a bug of the backend";
             StoreError::new(StoreErrorKind::Other, "send", detail)
         })
-    }
-
-    fn owned(&self) -> MutexGuard<'_, HashSet<PartitionId>> {
-        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set_owned(&self, partition: PartitionId, is_owned: bool) {
-        if is_owned {
-            self.owned().insert(partition);
-        } else {
-            self.owned().remove(&partition);
-        }
-    }
-
-    pub(crate) fn is_owned(&self, partition: PartitionId) -> bool {
-        self.owned().contains(&partition)
     }
 }
 

@@ -57,6 +57,7 @@ mod connect;
 mod connection;
 mod context;
 mod data;
+mod doors;
 mod drive;
 mod entity;
 mod error;

@@ -2,10 +2,12 @@
 //! process tells them directly; for everything else one poll at a time serves all of them.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use durable_store::{PartitionId, Payload, Status, StoreError};
+use durable_store::{InstanceNo, PartitionId, Payload, Status, StoreError};
+use lru::LruCache;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::connection::Connection;
@@ -21,6 +23,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const POLL_SHARE: u32 = 4;
 /// Every so many polls also ask for what this process's own worker should have told.
 const FULL_POLL_EVERY: u64 = 50;
+/// How many instances that began here and go on are remembered.
+const MAX_UNDER_WAY: NonZeroUsize = match NonZeroUsize::new(4_096) {
+    Some(count) => count,
+    None => NonZeroUsize::MIN,
+};
 /// Most ids in one question to the store.
 const POLL_IDS: usize = 500;
 
@@ -56,11 +63,24 @@ pub(crate) struct Waiters {
     begun: Notify,
 }
 
-#[derive(Default)]
 struct State {
     instances: HashMap<String, Watched>,
+    /// Instances that began here and are under way, as far as they are remembered. Whoever has
+    /// begun to watch one of them will be told of its end.
+    under_way: LruCache<InstanceNo, ()>,
     answers: HashMap<String, Asked>,
     polling: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            instances: HashMap::new(),
+            under_way: LruCache::new(MAX_UNDER_WAY),
+            answers: HashMap::new(),
+            polling: false,
+        }
+    }
 }
 
 struct Watched {
@@ -71,6 +91,8 @@ struct Watched {
 struct Asked {
     partition: PartitionId,
     answer: oneshot::Sender<Outcome>,
+    /// The answer, if the commit that gave it was interrupted and may not have happened.
+    in_doubt: Option<Outcome>,
 }
 
 impl Waiters {
@@ -112,6 +134,45 @@ impl Waiters {
         if let Some(asked) = self.lock().answers.remove(request) {
             let _ = asked.answer.send(outcome);
         }
+    }
+
+    /// Keeps an answer whose commit was interrupted until the sender of the request finds out.
+    pub(crate) fn doubt(&self, request: &str, outcome: Outcome) {
+        if let Some(asked) = self.lock().answers.get_mut(request) {
+            asked.in_doubt = Some(outcome);
+        }
+    }
+
+    /// Whether the commit that took this request has happened. If so, an answer in doubt was given.
+    pub(crate) fn resolve(&self, request: &str, happened: bool) {
+        let mut state = self.lock();
+        let Some(asked) = state.answers.get_mut(request) else { return };
+        if let Some(outcome) = asked.in_doubt.take()
+            && happened
+            && let Some(asked) = state.answers.remove(request)
+        {
+            let _ = asked.answer.send(outcome);
+        }
+    }
+
+    /// Notes that an instance began here and goes on, or that it has ended.
+    pub(crate) fn set_under_way(&self, no: InstanceNo, goes_on: bool) {
+        let mut state = self.lock();
+        if goes_on {
+            state.under_way.put(no, ());
+        } else {
+            state.under_way.pop(&no);
+        }
+    }
+
+    /// Whether the instance is known to be under way. Only who watches it may ask.
+    pub(crate) fn is_under_way(&self, no: InstanceNo) -> bool {
+        self.lock().under_way.contains(&no)
+    }
+
+    /// A partition has another owner, who says nothing here.
+    pub(crate) fn forget_under_way(&self) {
+        self.lock().under_way.clear();
     }
 
     /// Nobody will ever answer: whoever asked is told that.
@@ -168,7 +229,10 @@ impl Connection {
         partition: PartitionId,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
-        self.waiters.lock().answers.insert(request.to_owned(), Asked { partition, answer });
+        self.waiters
+            .lock()
+            .answers
+            .insert(request.to_owned(), Asked { partition, answer, in_doubt: None });
         self.ensure_polling();
         receiver
     }
@@ -206,7 +270,7 @@ impl Polling {
                 }
             }
             let is_full = round % FULL_POLL_EVERY == 0;
-            let is_told = |partition| !is_full && connection.is_owned(partition);
+            let is_told = |partition| !is_full && connection.doors.is_open(partition);
             let Some((ids, requests)) = connection.waiters.open(is_told) else { return };
             if ids.is_empty() && requests.is_empty() {
                 interval = POLL_INTERVAL;
@@ -228,6 +292,7 @@ async fn poll_instances(connection: &Connection, ids: &[String]) -> Result<usize
     let mut news = 0;
     for ids in ids.chunks(POLL_IDS) {
         let records = store_call("read_instances", connection.store.read_instances(ids)).await?;
+        connection.doors.note_seen();
         let mut gone: HashSet<&str> = ids.iter().map(String::as_str).collect();
         for record in &records {
             gone.remove(record.id.as_str());
@@ -246,6 +311,7 @@ async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<us
     let mut news = 0;
     for requests in requests.chunks(POLL_IDS) {
         let replies = store_call("read_replies", connection.store.read_replies(requests)).await?;
+        connection.doors.note_seen();
         news += replies.len();
         for (request, body) in replies {
             match serde_json::from_str::<Outcome>(&body) {

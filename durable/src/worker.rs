@@ -2,6 +2,7 @@
 //! themselves are in the files below; `worker/partition.rs` is the one to read first.
 
 mod activities;
+mod arrivals;
 mod change;
 mod committer;
 mod deliver;

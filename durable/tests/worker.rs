@@ -7,6 +7,8 @@ mod programs;
 
 #[path = "worker/clients.rs"]
 mod clients;
+#[path = "worker/direct.rs"]
+mod direct;
 #[path = "worker/entities.rs"]
 mod entities;
 #[path = "worker/faults.rs"]

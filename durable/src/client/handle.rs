@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use durable_store::{InstanceRecord, Payload, limits};
+use durable_store::{InstanceNo, InstanceRecord, Payload, limits};
 
 use super::start::Started;
 use super::{Client, ClientError, InstanceStatus, Restart};
@@ -13,13 +13,14 @@ use crate::history::HistoryTurn;
 pub struct Handle<T> {
     pub(super) client: Client,
     pub(super) id: String,
-    is_new: bool,
+    /// The instance that was made for this handle.
+    pub(super) new: Option<InstanceNo>,
     result: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        Self { is_new: self.is_new, ..Self::new(self.client.clone(), self.id.clone()) }
+        Self { new: self.new, ..Self::new(self.client.clone(), self.id.clone()) }
     }
 }
 
@@ -31,11 +32,11 @@ impl<T> fmt::Debug for Handle<T> {
 
 impl<T> Handle<T> {
     pub(super) fn new(client: Client, id: String) -> Self {
-        Self { client, id, is_new: false, result: PhantomData }
+        Self { client, id, new: None, result: PhantomData }
     }
 
     pub(super) fn started(client: Client, started: Started) -> Self {
-        Self { is_new: started.is_new, ..Self::new(client, started.id) }
+        Self { new: started.new, ..Self::new(client, started.id) }
     }
 
     /// The id of the instance.
@@ -47,7 +48,7 @@ impl<T> Handle<T> {
     /// is used instead, as [`IdReuse::UseExisting`](crate::IdReuse::UseExisting) and
     /// [`IdReuse::UseRunning`](crate::IdReuse::UseRunning) say.
     pub fn is_new(&self) -> bool {
-        self.is_new
+        self.new.is_some()
     }
 
     /// Runs the orchestration again from its beginning, with the same name, arguments, version and

@@ -30,8 +30,8 @@ pub(super) struct Start<'a> {
 /// What became of a start.
 pub(super) struct Started {
     pub(super) id: String,
-    /// Whether it made the instance; if not, there was one that is used instead.
-    pub(super) is_new: bool,
+    /// The instance that it made; if none, there was one that is used instead.
+    pub(super) new: Option<InstanceNo>,
 }
 
 impl From<InvalidStart> for ClientError {
@@ -60,8 +60,9 @@ impl Client {
         let number = connection.take_numbers(1).await?.into_iter().next().unwrap_or_default();
         let request = connection.clock.new_id().simple().to_string();
         let starts_at = options.start_at.filter(|time| *time > now);
+        let no = InstanceNo::new(partition, number);
         let new = Box::new(NewInstance {
-            no: InstanceNo::new(partition, number),
+            no,
             id: id.clone(),
             kind: InstanceKind::Orchestration,
             name: name.to_owned(),
@@ -86,15 +87,20 @@ impl Client {
         };
         let envelope = Envelope { message, condition };
         for _ in 0..MAX_REPLACE_ATTEMPTS {
+            let envelope = envelope.clone();
+            let accepted = match policy {
+                None => connection.send_fresh(envelope).await?,
+                Some(_) => connection.send(envelope).await?,
+            };
             // A duplicate is this start.
-            let status = match connection.send(envelope.clone()).await? {
+            let status = match accepted {
                 Accepted::Exists(status) => status,
                 Accepted::Unknown => return Err(ClientError::NotFound { id }),
-                _ => return Ok(Started { id, is_new: true }),
+                _ => return Ok(Started { id, new: Some(no) }),
             };
             match policy {
                 Some(IdReuse::UseExisting | IdReuse::UseRunning) => {
-                    return Ok(Started { id, is_new: false });
+                    return Ok(Started { id, new: None });
                 }
                 Some(IdReuse::TerminateAndReplace) => self.end(&id).await?,
                 _ => return Err(ClientError::AlreadyExists { id, status }),

@@ -102,6 +102,12 @@ impl<T> Handle<T> {
         })
     }
 
+    /// Whether the owner in this process has said that the instance of this handle goes on. Then
+    /// its row need not be read.
+    fn is_under_way(&self) -> bool {
+        self.new.is_some_and(|no| self.client.connection.waiters.is_under_way(no))
+    }
+
     /// Waits until the row's status is as wanted, and gives what is known then.
     pub(crate) async fn wait(&self, wanted: impl Fn(Status) -> bool) -> Result<News, ClientError> {
         let connection = &self.client.connection;
@@ -111,6 +117,7 @@ impl<T> Handle<T> {
         loop {
             let known = news.borrow_and_update().clone();
             let known = match known {
+                News::Nothing if self.is_under_way() => News::Status(Status::Running),
                 News::Nothing | News::Unsure => {
                     let record = self.record().await?;
                     News::of(record.status, record.output.as_ref())

@@ -1,14 +1,15 @@
 //! What turns came to, part by part, until it is durable: collects it into a batch, commits the
 //! batch, and keeps back what may leave the worker only afterwards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use durable_store::{
     Batch, Condition, Envelope, InstanceChange, InstanceKind, InstanceNo, Lease, Message,
-    NewInstance, PartitionId, Reply, Status, StoreError, Timestamp,
+    NewInstance, PartitionId, Receipt, Reply, Status, StoreError, Timestamp,
 };
 
+use super::arrivals::Direct;
 use super::change::Change;
 use super::lifecycle::LifecycleEvent;
 use crate::backoff;
@@ -25,12 +26,14 @@ const FULL_BATCH_BYTES: usize = 16 * 1024 * 1024;
 const FULL_BATCH_TURNS: usize = 10_000;
 
 /// Where a message is stored, which says how it is consumed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Origin {
     /// In the inbox.
     Inbox(Arc<str>),
     /// Among the scheduled messages.
     Scheduled(Arc<str>),
+    /// Nowhere: it came through the door of the partition.
+    Direct(Direct),
     /// Nowhere: it came from this worker.
     Local,
 }
@@ -44,6 +47,8 @@ pub(super) struct Part {
     before: Option<Status>,
     change: Option<Change>,
     pub(super) consume: Vec<Arc<str>>,
+    /// Messages that are stored nowhere.
+    pub(super) received: Vec<Direct>,
     pub(super) unschedule: Vec<Arc<str>>,
     pub(super) schedule: Vec<Message>,
     send: Vec<Envelope>,
@@ -77,6 +82,7 @@ impl Part {
         match origin {
             Origin::Inbox(id) => self.consume.push(id),
             Origin::Scheduled(id) => self.unschedule.push(id),
+            Origin::Direct(direct) => self.received.push(direct),
             Origin::Local => {}
         }
     }
@@ -177,11 +183,24 @@ impl Part {
         }
     }
 
+    /// What is to be remembered of messages that are stored nowhere. One that made its instance is
+    /// remembered by it.
+    fn receipts(&self) -> impl Iterator<Item = Receipt> {
+        let at = self.row().map_or(Timestamp::MIN, |row| row.updated_at);
+        let received = self.received.iter().filter(|direct| direct.creates.is_none());
+        received.map(move |direct| Receipt { id: direct.id.to_string(), at })
+    }
+
     /// How many rows it writes or deletes.
     pub(super) fn rows(&self) -> usize {
-        let change = self.change.as_ref().map_or(0, Change::rows);
+        let change = self.change.as_ref().map_or(0, Change::rows) + self.receipts().count();
         let messages = self.consume.len() + self.unschedule.len() + self.schedule.len();
         change + messages + self.send.len() + self.replies.len()
+    }
+
+    /// Where it sends something, with repeats.
+    pub(super) fn partitions_sent_to(&self) -> impl Iterator<Item = PartitionId> {
+        self.send.iter().map(|envelope| envelope.message.partition)
     }
 
     /// Whether it sends something to the partition.
@@ -314,6 +333,10 @@ impl Pending {
 
     /// Uses up a message that nobody takes, with what is said to its sender.
     pub(super) fn drop_message(&mut self, origin: Origin, answer: Option<Envelope>) {
+        // Its sender stores it, and it comes again.
+        if matches!(origin, Origin::Direct(_)) {
+            return;
+        }
         let mut part = Part { send: answer.into_iter().collect(), ..Part::default() };
         part.consume(origin);
         self.parts.push(part);
@@ -387,6 +410,7 @@ fn build(parts: &[Part]) -> Batch {
     for part in parts {
         batch.instances.extend(part.change.as_ref().map(Change::build));
         batch.consume.extend(part.consume.iter().map(ToString::to_string));
+        batch.receipts.extend(part.receipts());
         batch.unschedule.extend(part.unschedule.iter().map(ToString::to_string));
         batch.schedule.extend(part.schedule.iter().cloned());
         batch.send.extend(part.send.iter().cloned());
@@ -403,6 +427,8 @@ pub(super) struct Unresolved {
     pub(super) consumed: Vec<Arc<str>>,
     /// Answers to callers in this process, which are stored nowhere.
     pub(super) answers: Vec<Answer>,
+    /// The same, if the request was stored nowhere either. Who asked finds out by asking again.
+    pub(super) direct: Vec<Answer>,
     /// Instances whose row may have changed.
     pub(super) touched: Vec<Arc<str>>,
 }
@@ -410,13 +436,18 @@ pub(super) struct Unresolved {
 impl Unresolved {
     /// What a commit of these parts would leave.
     pub(super) fn of(parts: &[Part]) -> Self {
-        let answers: Vec<Answer> = parts.iter().flat_map(|part| &part.answers).cloned().collect();
+        let received: HashSet<&str> =
+            parts.iter().flat_map(|part| &part.received).map(|direct| &*direct.id).collect();
+        let answers = parts.iter().flat_map(|part| &part.answers).cloned();
+        let (direct, answers): (Vec<Answer>, Vec<Answer>) =
+            answers.partition(|answer| received.contains(&*answer.request));
         // They only serve to find out about the answers.
         let consumed = parts.iter().filter(|_| !answers.is_empty()).flat_map(|p| &p.consume);
         Self {
             consumed: consumed.cloned().collect(),
             touched: parts.iter().flat_map(|p| &p.instance).map(|(id, _)| id.clone()).collect(),
             answers,
+            direct,
         }
     }
 }

@@ -98,7 +98,8 @@ impl Partition {
     /// Decodes an instance; one that does not fit this build is blocked, visibly.
     pub(super) fn adopt(&mut self, id: &Arc<str>, stored: &StoredInstance) {
         let record = &stored.record;
-        match decode(stored, self) {
+        self.refuse_for(id, record.status.is_terminal());
+        match self.decode(stored) {
             Ok(instance) => {
                 let (no, kind, status) = (record.no, record.kind, record.status);
                 let resident =
@@ -142,6 +143,9 @@ impl Partition {
 
     /// Nobody has this id: an operation brings the entity into being, all else is dropped.
     fn take_missing(&mut self, id: &Arc<str>, number: Option<i64>) {
+        if self.make_missing(id) {
+            return;
+        }
         let Some((origin, entity, key)) = self.slots.first_operation(id) else {
             return self.drop_mail(id, "there is no such instance");
         };
@@ -149,8 +153,10 @@ impl Partition {
             return self.drop_mail(id, "its entity and key do not make its target");
         }
         let Some(number) = number else { return self.slots.load_again(id) };
-        let (Origin::Inbox(request) | Origin::Scheduled(request)) = origin else {
-            return self.drop_mail(id, "an operation must be stored");
+        let request = match origin {
+            Origin::Inbox(request) | Origin::Scheduled(request) => request,
+            Origin::Direct(direct) => &direct.id,
+            Origin::Local => return self.drop_mail(id, "an operation comes from somebody"),
         };
         let new = NewInstance {
             no: InstanceNo::new(self.committer.lease.partition, number),
@@ -167,7 +173,7 @@ impl Partition {
         };
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
         let no = new.no;
-        match decode(&stored, self) {
+        match self.decode(&stored) {
             Ok(instance) => {
                 let create = Some(Box::new(new));
                 let (kind, status) = (InstanceKind::Entity, Status::Running);
@@ -231,31 +237,36 @@ fn answer_for_missing(id: &str, mail: &Mail) -> Option<Outgoing> {
     })
 }
 
-/// Decoding runs user code, which may panic.
-fn decode(stored: &StoredInstance, partition: &Partition) -> Result<Instance, String> {
-    let registry = &partition.shared.registry;
-    match catch_unwind(AssertUnwindSafe(|| Instance::load(stored, registry))) {
-        Ok(Ok(instance)) => Ok(instance),
-        Ok(Err(blocked)) => Err(blocked.to_string()),
-        Err(panic) => Err(format!("reading it panicked: {}", Failure::of_panic(&*panic))),
+impl Partition {
+    /// Decoding runs user code, which may panic.
+    pub(super) fn decode(&self, stored: &StoredInstance) -> Result<Instance, String> {
+        let registry = &self.shared.registry;
+        match catch_unwind(AssertUnwindSafe(|| Instance::load(stored, registry))) {
+            Ok(Ok(instance)) => Ok(instance),
+            Ok(Err(blocked)) => Err(blocked.to_string()),
+            Err(panic) => Err(format!("reading it panicked: {}", Failure::of_panic(&*panic))),
+        }
     }
 }
 
-/// The row of an entity before its first message.
-fn record_of(new: &NewInstance) -> InstanceRecord {
+/// The row of an instance before its first turn.
+pub(super) fn record_of(new: &NewInstance) -> InstanceRecord {
     InstanceRecord {
         no: new.no,
         id: new.id.clone(),
         kind: new.kind,
         name: new.name.clone(),
-        version: String::new(),
-        parent: None,
+        version: new.version.clone(),
+        parent: new.parent.clone(),
         request: new.request.clone(),
-        status: Status::Running,
+        status: match new.kind {
+            InstanceKind::Orchestration => Status::Pending,
+            InstanceKind::Entity => Status::Running,
+        },
         blocked: None,
         created_at: new.created_at,
-        starts_at: None,
-        tags: durable_store::Tags::new(),
+        starts_at: new.starts_at,
+        tags: new.tags.clone(),
         updated_at: new.created_at,
         finished_at: None,
         input: Arc::clone(&new.input),

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use durable_store::{InstanceKind, Status, StoreError};
+use durable_store::{InstanceChange, InstanceKind, Status, StoreError};
 
 use super::activities::Job;
-use super::committer::{Part, Sender, blocked_change};
+use super::committer::{Origin, Part, Sender, blocked_change};
 use super::lifecycle::{self, LifecycleEvent, Listener};
 use super::metrics::add;
 use super::partition::{Partition, Running};
@@ -63,9 +63,19 @@ impl Partition {
         };
         let mut origins = Vec::with_capacity(mails.len());
         let mut inbound = Vec::with_capacity(mails.len());
+        let mut refused = Vec::new();
         for Mail { origin, inbound: message } in mails {
-            origins.push(origin);
-            inbound.push(message);
+            match origin {
+                Origin::Direct(direct) if !direct.may_reach(resident) => refused.push(direct),
+                origin => {
+                    origins.push(origin);
+                    inbound.push(message);
+                }
+            }
+        }
+        if inbound.is_empty() {
+            self.slots.end_turn(id, false, false);
+            return self.give_back_later(refused);
         }
         let count = inbound.len();
         add(&self.shared.counters.turns, 1);
@@ -93,6 +103,7 @@ impl Partition {
             part.lifecycle.extend(lifecycle);
         });
         self.slots.end_turn(id, new_part, reload);
+        self.give_back_later(refused);
     }
 
     /// A cancelled timer does not fire any more, even though its row is still there.
@@ -123,6 +134,10 @@ impl Partition {
 
     /// The parts are durable: their effects may leave the worker.
     pub(super) fn release(&mut self, parts: Vec<Part>) {
+        // Before anybody is told of anything.
+        for partition in parts.iter().flat_map(Part::partitions_sent_to) {
+            self.shared.connection.doors.note_stored(partition);
+        }
         for part in parts {
             self.release_part(part);
         }
@@ -155,6 +170,7 @@ impl Partition {
             }
             let news = News::of(row.status, row.output.as_ref());
             self.shared.connection.waiters.tell(&id, &news);
+            self.note_under_way(&part, row);
             // Before the next attempts, which take the places of these.
             for (task, attempt) in part.cancel.drain(..) {
                 let running = self.running.get(&(no, task));
@@ -166,7 +182,20 @@ impl Partition {
                 self.start_activity(no, &id, start);
             }
         }
+        for direct in part.received.drain(..) {
+            direct.done();
+        }
         self.slots.settle(&id);
+    }
+
+    /// Remembers an instance whose client will want to know whether it goes on.
+    fn note_under_way(&self, part: &Part, row: &InstanceChange) {
+        let waiters = &self.shared.connection.waiters;
+        if row.status.is_terminal() {
+            waiters.set_under_way(row.no, false);
+        } else if part.received.iter().any(|direct| direct.creates.is_some()) {
+            waiters.set_under_way(row.no, true);
+        }
     }
 
     fn start_activity(

@@ -86,6 +86,9 @@ impl Fetcher {
             for answer in commit.answers {
                 if polled.is_err() {
                     waiters.forget(&answer.request);
+                } else if commit.consumed.is_empty() {
+                    // Nothing tells.
+                    waiters.forget(&answer.request);
                 } else if happened {
                     waiters.answer(&answer.request, answer.outcome);
                 }

@@ -113,8 +113,14 @@ impl Leases {
             () = self.work() => {}
         }
         for partition in self.held.keys() {
-            self.shared.connection.set_owned(*partition, false);
+            self.leave(*partition);
         }
+    }
+
+    /// The partition is not owned here any more.
+    fn leave(&self, partition: PartitionId) {
+        self.connection().doors.close(partition);
+        self.connection().waiters.forget_under_way();
     }
 
     async fn work(&mut self) {
@@ -204,10 +210,16 @@ impl Leases {
             let wake = Arc::new(Notify::new());
             self.wakes().insert(partition, Arc::clone(&wake));
             let unresolved = self.take_doubts(&lease);
-            let task = Partition::new(Arc::clone(&self.shared), lease.clone(), wake, stop.clone());
+            let arrivals = self.connection().doors.open(partition);
+            let task = Partition::new(
+                Arc::clone(&self.shared),
+                lease.clone(),
+                wake,
+                arrivals,
+                stop.clone(),
+            );
             let handle = self.tasks.spawn(task.run(unresolved));
             self.by_task.insert(handle.id(), lease.clone());
-            self.connection().set_owned(partition, true);
             add(&self.shared.counters.leases_acquired, 1);
             self.held.insert(partition, Held { lease, stop });
         }
@@ -223,7 +235,7 @@ impl Leases {
             add(&self.shared.counters.leases_lost, 1);
             held.stop.cancel();
             self.wakes().remove(&partition);
-            self.connection().set_owned(partition, false);
+            self.leave(partition);
         }
     }
 

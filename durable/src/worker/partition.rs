@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::activities::{Activities, Ended};
+use super::arrivals::Entrance;
 use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
 use super::fetch::{Fetcher, Loaded};
 use super::inbox::Inbox;
@@ -22,6 +23,7 @@ use super::options::Settings;
 use super::slots::{Mail, Slots};
 use crate::clock::Sleep;
 use crate::connection::Connection;
+use crate::doors::Arrival;
 use crate::message::TaskId;
 use crate::registry::Registry;
 use crate::turn::Inbound;
@@ -91,6 +93,8 @@ pub(super) struct Partition {
     flight: Option<Flight>,
     /// What is left of the commit under way if its outcome is never known.
     in_doubt: Option<Unresolved>,
+    /// Where clients of this process hand messages over.
+    pub(super) entrance: Entrance,
     load: Option<Fetch<Loaded>>,
     poll: Option<Fetch<durable_store::Polled>>,
     /// Something may be in the inbox.
@@ -114,6 +118,7 @@ impl Partition {
         shared: Arc<Shared>,
         lease: Lease,
         wake: Arc<Notify>,
+        arrivals: mpsc::Receiver<Arrival>,
         stopped: CancellationToken,
     ) -> Self {
         let connection = Arc::clone(&shared.connection);
@@ -130,6 +135,7 @@ impl Partition {
             ended,
             flight: None,
             in_doubt: None,
+            entrance: Entrance::new(arrivals),
             load: None,
             poll: None,
             poll_wanted: true,
@@ -170,7 +176,7 @@ impl Partition {
             running.cancellation.cancel();
         }
         match exit {
-            Exit::Stopped(_) if self.flight.is_some() => Exit::Stopped(self.in_doubt),
+            Exit::Stopped(_) if self.flight.is_some() => Exit::Stopped(self.take_doubt()),
             exit => exit,
         }
     }
@@ -181,6 +187,8 @@ impl Partition {
         }
         for round in 1_u64.. {
             self.fire_timers();
+            // In every round: what else happens may have no end.
+            self.take_arrivals();
             self.run_turns();
             self.begin_commit();
             self.begin_fetch();
@@ -210,11 +218,19 @@ impl Partition {
         Ok(())
     }
 
+    /// What is left of the commit under way. Callers whose requests are stored nowhere find out
+    /// about it themselves, so they get the answers that they may have been given.
+    fn take_doubt(&mut self) -> Option<Unresolved> {
+        let mut unresolved = self.in_doubt.take()?;
+        for answer in unresolved.direct.drain(..) {
+            self.shared.connection.waiters.doubt(&answer.request, answer.outcome);
+        }
+        Some(unresolved)
+    }
+
     fn failed(&mut self, error: &StoreError) -> Exit {
-        let unresolved = self
-            .in_doubt
-            .take()
-            .filter(|_| self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown);
+        let is_open = self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown;
+        let unresolved = if is_open { self.take_doubt() } else { None };
         let partition = self.committer.lease.partition.0;
         match error.kind() {
             StoreErrorKind::LeaseLost => Exit::Lost(unresolved),
@@ -247,6 +263,7 @@ impl Partition {
         let parts =
             if self.single.is_empty() { self.pending.take() } else { vec![self.single.remove(0)] };
         if !parts.is_empty() {
+            self.entrance.commit_begins();
             self.in_doubt = Some(Unresolved::of(&parts));
             self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
         }
@@ -263,6 +280,7 @@ impl Partition {
             add(&self.shared.counters.polls, 1);
             self.next_poll = now + self.shared.settings.poll_interval;
             self.inbox.poll_begins();
+            self.note_poll();
             // What is known is still stored: the poll has to look past it.
             let limit = self.inbox.len() + POLL_PAGE;
             self.poll_limit = limit;
@@ -271,10 +289,13 @@ impl Partition {
         }
     }
 
+    /// Whether more messages may come into memory.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.waiting() < MAX_WAITING_MESSAGES
+    }
+
     fn may_poll(&self) -> bool {
-        self.poll.is_none()
-            && self.slots.waiting() < MAX_WAITING_MESSAGES
-            && !self.shared.draining.is_cancelled()
+        self.poll.is_none() && self.has_room() && !self.shared.draining.is_cancelled()
     }
 
     /// How far ahead scheduled messages are kept in memory.
@@ -285,6 +306,7 @@ impl Partition {
     /// Waits until something has happened, and takes it in.
     async fn next_event(&mut self) -> Result<(), Exit> {
         self.set_alarms();
+        let takes_arrivals = self.has_room();
         tokio::select! {
             biased;
             () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
@@ -304,12 +326,16 @@ impl Partition {
             polled = ready(&mut self.poll) => {
                 self.poll = None;
                 let polled = polled.map_err(|error| self.failed(&error))?;
-                let rows = polled.inbox.len().max(polled.scheduled.len());
-                if rows >= self.poll_limit {
-                    self.poll_wanted = true;
-                }
+                let is_complete = polled.inbox.len().max(polled.scheduled.len()) < self.poll_limit;
+                self.poll_wanted |= !is_complete;
                 self.take_polled(polled);
                 self.inbox.poll_ends();
+                if is_complete {
+                    self.poll_was_complete();
+                }
+            }
+            Some(arrival) = self.entrance.door.recv(), if takes_arrivals => {
+                self.take_arrival(arrival);
             }
             Some(ended) = self.ended.recv() => {
                 self.activity_ended(ended);
@@ -333,7 +359,13 @@ impl Partition {
         set(&mut self.poll_alarm, poll, |at| clock.sleep_for_upkeep(at));
     }
 
+    /// Whether everything that happened here is durable.
+    pub(super) fn is_settled(&self) -> bool {
+        self.flight.is_none() && self.pending.is_empty() && self.single.is_empty()
+    }
+
     fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
+        self.entrance.commit_ends(!self.is_settled());
         match result {
             Ok(()) => {
                 self.progress = true;
@@ -351,6 +383,7 @@ impl Partition {
     }
 
     fn begin_drain(&mut self) {
+        self.entrance.close();
         self.grace_until = Some(self.now() + self.shared.settings.shutdown_grace);
         for running in self.running.values() {
             running.cancellation.cancel();
@@ -361,9 +394,7 @@ impl Partition {
     /// it is durable, and the activities have ended or had their time.
     fn is_drained(&self) -> bool {
         let Some(until) = self.grace_until else { return false };
-        self.flight.is_none()
-            && self.single.is_empty()
-            && self.pending.is_empty()
+        self.is_settled()
             && self.load.is_none()
             && !self.slots.has_ready()
             && !self.slots.has_wanted()

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use durable_store::{InstanceKind, InstanceNo, NewInstance, Status};
 use lru::LruCache;
 
+use super::arrivals::Direct;
 use super::committer::Origin;
 use crate::message::Body;
 use crate::turn::{Inbound, Instance};
@@ -20,6 +21,14 @@ pub(super) struct Mail {
 }
 
 impl Mail {
+    /// What is special about it if it came through the door of the partition.
+    fn direct(&self) -> Option<&Direct> {
+        match &self.origin {
+            Origin::Direct(direct) => Some(direct),
+            Origin::Inbox(_) | Origin::Scheduled(_) | Origin::Local => None,
+        }
+    }
+
     /// The name and the key of the entity that the message brings into being.
     fn entity(&self) -> Option<(&str, &str)> {
         match &self.inbound {
@@ -278,6 +287,40 @@ impl Slots {
             slot.loading = false;
         }
         self.consider(id);
+    }
+
+    /// Whether anything is in memory of this id.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The instance that the first message which makes one wants made.
+    pub(super) fn first_creation(&self, id: &str) -> Option<Box<NewInstance>> {
+        let slot = self.by_id.get(id)?;
+        slot.mail.iter().find_map(|mail| mail.direct()?.creates.clone())
+    }
+
+    /// Takes out the messages from the door of the partition that `which` names.
+    pub(super) fn refuse(&mut self, id: &str, which: impl Fn(&Direct) -> bool) -> Vec<Mail> {
+        let Some(slot) = self.by_id.get_mut(id) else { return Vec::new() };
+        let is_refused = |mail: &Mail| mail.direct().is_some_and(&which);
+        if !slot.mail.iter().any(is_refused) {
+            return Vec::new();
+        }
+        let mail = std::mem::take(&mut slot.mail);
+        let (refused, kept): (Vec<Mail>, Vec<Mail>) = mail.into_iter().partition(is_refused);
+        slot.mail = kept.into();
+        self.waiting -= refused.len();
+        refused
+    }
+
+    /// Takes out those of them that came before the first that makes an instance.
+    pub(super) fn refuse_until_creation(&mut self, id: &str) -> Vec<Mail> {
+        let made = std::cell::Cell::new(false);
+        self.refuse(id, |direct| {
+            made.set(made.get() || direct.creates.is_some());
+            !made.get()
+        })
     }
 
     /// The first operation that waits for an instance.

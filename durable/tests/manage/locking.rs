@@ -285,9 +285,9 @@ on_every_store! {
     async fn others_wait_and_come_in_their_order(world: World) {
         let worker = worker(&world).await;
         let client = worker.client();
-        let handle = client.start(leaves("wait".to_owned())).await.unwrap();
         let diary = client.entity::<Diary>("d");
         diary.note("first".to_owned()).await.unwrap();
+        let handle = client.start(leaves("wait".to_owned())).await.unwrap();
         world.drive(async {
             while locked_by(&client, "d").await.is_none() { world.pass(Duration::from_millis(10)).await; }
         }).await;

@@ -40,11 +40,12 @@ on_every_store! {
         let worker = world.worker().await;
         let client = worker.client();
         let sleeper = client.start(counts_down(2)).await.unwrap();
-        let parent = client.start(family(2, named(&["a", "b"])).instance_id("p")).await.unwrap();
-        for handle in [sleeper.id(), parent.id()] {
-            let handle = client.orchestration::<()>(handle);
-            handle.suspend("x").await.unwrap();
-        }
+        sleeper.suspend("x").await.unwrap();
+        // Its children have so much to do that they are not done when it is suspended.
+        let names: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let done = names.join(" ");
+        let parent = client.start(family(2, names).instance_id("p")).await.unwrap();
+        parent.suspend("x").await.unwrap();
         world.until(&sleeper, Status::Suspended).await;
         world.until(&parent, Status::Suspended).await;
         for _ in 0..10 {
@@ -56,7 +57,7 @@ on_every_store! {
         let resumed = world.now();
         sleeper.resume("x").await.unwrap();
         parent.resume("x").await.unwrap();
-        assert_eq!(world.drive(parent.result()).await.unwrap(), "a b, a b");
+        assert_eq!(world.drive(parent.result()).await.unwrap(), format!("{done}, {done}"));
         assert_eq!(world.drive(sleeper.result()).await.unwrap(), 2);
         // The first sleep was over, the second began with the resumption.
         assert!(world.now() >= resumed + Duration::from_secs(1));

@@ -9,7 +9,7 @@ use durable::testing::{self, Fault, FaultyStore, TestHub};
 use crate::programs::*;
 
 /// Everything at once: a chain, a fan-out, children, events, timers, an entity.
-async fn scenario(client: Client) -> String {
+pub async fn scenario(client: Client) -> String {
     let chain = client.start(chain(6)).await.unwrap();
     let fan = client.start(fan_out(40)).await.unwrap();
     let family = client.start(family(5)).await.unwrap();
@@ -37,7 +37,7 @@ async fn scenario(client: Client) -> String {
     )
 }
 
-const EXPECTED: &str = "6 820 10 140 Ann Bob true 31";
+pub const EXPECTED: &str = "6 820 10 140 Ann Bob true 31";
 
 #[tokio::test]
 async fn the_scenario_itself() {

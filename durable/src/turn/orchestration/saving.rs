@@ -164,11 +164,14 @@ impl OrchestrationInstance {
         Ok(())
     }
 
-    /// Whether the program still has the retry rules of the calls that are under way.
+    /// Whether the program still has the retry rules of the calls that are under way. One of another
+    /// orchestrator it never had: that is an error of the call when the rule is asked.
     fn check_rules(&self) -> Result<(), Incompatible> {
         let rules = self.program.rules();
+        let own = format!("{}.", self.core.identity.name);
         let of_calls = self.core.tasks.iter().filter_map(|(_, task)| task.retry.as_ref());
-        let mut named = of_calls.flat_map(|retry| retry.rules());
+        let mut named =
+            of_calls.flat_map(|retry| retry.rules()).filter(|name| name.starts_with(&own));
         match named.find(|name| rules.iter().all(|rule| rule.name() != *name)) {
             Some(rule) => Err(Incompatible::UnknownRule { rule: rule.to_owned() }),
             None => Ok(()),

@@ -1,0 +1,256 @@
+//! Messages of clients that share the process with the worker: they are handed to it, and stored
+//! only together with what they lead to. Whatever goes wrong on that way, nothing is lost, doubled
+//! or out of order.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use durable::store::{Batch, Status, StoreErrorKind as Kind};
+use durable::testing::{Fault, FaultyStore};
+use durable::{Client, ClientError, IdReuse};
+use serde::{Deserialize, Serialize};
+
+use crate::faults::{EXPECTED, scenario};
+use crate::programs::*;
+
+/// Keeps what it is told in order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Log {
+    entries: Vec<u64>,
+}
+
+#[durable::entity]
+impl Log {
+    pub fn push(&mut self, entry: u64) {
+        self.entries.push(entry);
+    }
+
+    pub fn entries(&self) -> Vec<u64> {
+        self.entries.clone()
+    }
+}
+
+/// A world whose commits are seen.
+fn seen(see: impl Fn(&Batch) + Send + Sync + 'static) -> World {
+    World::new().with(|store| {
+        let store = FaultyStore::new(store);
+        store.plan(move |_, batch| {
+            see(batch);
+            Fault::None
+        });
+        Arc::new(store)
+    })
+}
+
+#[tokio::test]
+async fn a_message_to_the_own_worker_is_never_stored_alone() {
+    let (consumed, received, made) =
+        <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    let counts = (consumed.clone(), received.clone(), made.clone());
+    let world = seen(move |batch| {
+        counts.0.fetch_add(batch.consume.len(), Ordering::Relaxed);
+        counts.1.fetch_add(batch.receipts.len(), Ordering::Relaxed);
+        let new = batch.instances.iter().filter(|change| change.create.is_some());
+        counts.2.fetch_add(new.count(), Ordering::Relaxed);
+    });
+    let worker = world.worker().await;
+    let client = worker.client();
+    let counter = client.entity::<Counter>("c");
+    world
+        .drive(async {
+            for n in 1..=5 {
+                assert_eq!(counter.add(1).await.unwrap(), n);
+            }
+            let named = client.start(chain(2).instance_id("named")).await.unwrap();
+            assert_eq!(named.result().await.unwrap(), 2);
+            let waiting = client.start(approval()).await.unwrap();
+            for name in ["Ann", "Bob"] {
+                waiting.raise_event("name", name.to_owned()).await.unwrap();
+            }
+            waiting.raise_event("go", true).await.unwrap();
+            assert_eq!(waiting.result().await.unwrap(), "Ann Bob true");
+        })
+        .await;
+    // Five calls and three events; each instance came into being with its first turn.
+    let read = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    assert_eq!((read(&consumed), read(&received), read(&made)), (0, 8, 3));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_as_by_the_store() {
+    let world = World::new();
+    let worker = world.worker().await;
+    let client = worker.client();
+    let handle = client.start(chain(1).instance_id("a")).await.unwrap();
+    assert_eq!(world.drive(handle.result()).await.unwrap(), 1);
+    assert!(matches!(
+        handle.raise_event("go", true).await,
+        Err(ClientError::Ended { status: Status::Completed, .. })
+    ));
+    assert!(matches!(
+        client.orchestration::<u64>("nobody").raise_event("go", true).await,
+        Err(ClientError::NotFound { .. })
+    ));
+    // An id is used again as its policy says.
+    let refused = client.start(chain(2).instance_id("a").id_reuse(IdReuse::Refuse)).await;
+    assert!(matches!(refused, Err(ClientError::AlreadyExists { .. })), "{refused:?}");
+    let again = client.start(chain(2).instance_id("a")).await.unwrap();
+    assert!(again.is_new());
+    assert_eq!(world.drive(again.result()).await.unwrap(), 2);
+    let used = client.start(chain(3).instance_id("a").id_reuse(IdReuse::UseExisting)).await;
+    assert_eq!(world.drive(used.unwrap().result()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn many_who_start_one_id_make_one_instance() {
+    for resident in [100, 0] {
+        let world = World::new();
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        let mut starts = tokio::task::JoinSet::new();
+        for n in 0..20 {
+            let client = worker.client();
+            starts.spawn(async move {
+                client.start(chain(n).instance_id("one").id_reuse(IdReuse::Refuse)).await
+            });
+        }
+        let results = starts.join_all().await;
+        let won: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+        assert_eq!(won.len(), 1);
+        let lost = results.iter().filter_map(|result| result.as_ref().err());
+        for error in lost {
+            assert!(matches!(error, ClientError::AlreadyExists { .. }), "{error}");
+        }
+        world.drive(won[0].result()).await.unwrap();
+        // Nobody stumbled over the others.
+        assert_eq!(worker.metrics().leases_lost, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_event_for_a_blocked_instance_waits_in_the_store() {
+    let world = World::new();
+    let worker = world.worker().await;
+    let handle = worker.client().start(approval().instance_id("a")).await.unwrap();
+    drop(worker);
+    let bare = world.bare_builder().activity(add_one).start().await.unwrap();
+    let client = bare.client();
+    let there = client.orchestration::<String>("a");
+    there.raise_event("name", "Ann".to_owned()).await.unwrap();
+    there.raise_event("name", "Bob".to_owned()).await.unwrap();
+    assert!(there.status().await.unwrap().blocked.is_some());
+    drop(bare);
+    let _worker = world.worker().await;
+    let client = world.stranger();
+    client.orchestration::<String>("a").raise_event("go", true).await.unwrap();
+    let result = world.drive(client.orchestration::<String>("a").result()).await.unwrap();
+    assert_eq!(result, "Ann Bob true");
+    drop(handle);
+}
+
+/// Faults of every kind that leaves the worker alive.
+const FAULTS: &[Fault] = &[
+    Fault::Before(Kind::Unavailable),
+    Fault::Before(Kind::LeaseLost),
+    Fault::Before(Kind::Conflict),
+    Fault::Before(Kind::OutcomeUnknown),
+    Fault::After(Kind::OutcomeUnknown),
+];
+
+/// Messages change between the two ways whenever the owner loses the partition, and the order
+/// stays.
+#[tokio::test]
+async fn signals_of_one_sender_are_applied_once_and_in_order_on_whichever_way() {
+    for seed in 0..20 {
+        for resident in [100, 0] {
+            let world =
+                World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 4, FAULTS)));
+            let builder = world.builder().entity::<Log>().resident_instances(resident);
+            let worker = builder.start().await.unwrap();
+            let sender = async |client: Client, key: &'static str| {
+                for n in 0..40 {
+                    client.entity::<Log>(key).push(n).signal().await.unwrap();
+                }
+                client.entity::<Log>(key).entries().await.unwrap()
+            };
+            let (one, two) = world
+                .drive(async {
+                    tokio::join!(sender(worker.client(), "one"), sender(worker.client(), "two"))
+                })
+                .await;
+            let expected: Vec<u64> = (0..40).collect();
+            assert_eq!((&one, &two), (&expected, &expected), "seed {seed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_whole_scenario_comes_out_the_same_from_the_workers_own_client() {
+    for seed in 0..20 {
+        for resident in [100, 0] {
+            let world =
+                World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 5, FAULTS)));
+            let worker = world.builder().resident_instances(resident).start().await.unwrap();
+            let result = world.drive(scenario(worker.client())).await;
+            assert_eq!(result, EXPECTED, "seed {seed}");
+        }
+    }
+}
+
+/// What waits at the door when the worker leaves is stored, and done by the next one.
+#[tokio::test]
+async fn nothing_is_lost_when_the_worker_shuts_down() {
+    let world = World::new();
+    let worker = world.builder().entity::<Log>().start().await.unwrap();
+    let client = worker.client();
+    let done = Arc::new(Mutex::new(0_u64));
+    let sending = {
+        let done = Arc::clone(&done);
+        tokio::spawn(async move {
+            for n in 0..200 {
+                client.entity::<Log>("l").push(n).signal().await.unwrap();
+                *done.lock().unwrap() = n + 1;
+            }
+        })
+    };
+    while *done.lock().unwrap() < 50 {
+        tokio::task::yield_now().await;
+    }
+    worker.shutdown().await;
+    world.drive(sending).await.unwrap();
+    let next = world.builder().entity::<Log>().start().await.unwrap();
+    let log = next.client().entity::<Log>("l");
+    let entries = world.drive(async { log.entries().await.unwrap() }).await;
+    assert_eq!(entries, (0..200).collect::<Vec<u64>>());
+}
+
+/// Signals an entity of another partition, or of its own, and ends.
+#[durable::orchestrator]
+async fn tells(ctx: &durable::OrchestrationContext, key: String, entry: u64) {
+    ctx.entity::<Log>(&key).push(entry).signal();
+}
+
+/// A client that knows of an effect is not overtaken by its own message: what led to the effect
+/// was stored before, and comes first.
+#[tokio::test]
+async fn a_message_does_not_overtake_what_its_sender_knows_of() {
+    for resident in [100, 0] {
+        let world = World::new();
+        let builder = world.builder().entity::<Log>().orchestrator(tells);
+        let worker = builder.resident_instances(resident).start().await.unwrap();
+        let client = worker.client();
+        for n in 0..40 {
+            let key = format!("k{n}");
+            let log = client.entity::<Log>(&key);
+            // Known by waiting for the end, and by reading the row.
+            let handle = client.start(tells(key.clone(), 1)).await.unwrap();
+            if n % 2 == 0 {
+                world.drive(handle.result()).await.unwrap();
+            } else {
+                while !handle.status().await.unwrap().status.is_terminal() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(world.drive(log.entries().into_future()).await.unwrap(), [1], "{key}");
+        }
+    }
+}
