@@ -121,7 +121,7 @@ async fn two_workers_share_a_hub_and_serve_clients_elsewhere() {
     // The first would take all that is there, so half of it belongs to the second beforehand.
     let store = hub.store().await;
     let now = Timestamp::from_micros(0);
-    let held = store.acquire_leases("two", 4, now, Timestamp::MAX).await.unwrap();
+    let held = store.acquire_leases("two", 4, &[], now, Timestamp::MAX).await.unwrap();
     assert_eq!(held.len(), 4);
     let one = hub.worker("one").await;
     let two = hub.worker("two").await;
