@@ -65,8 +65,10 @@ pub(super) struct Leases {
     doubts: HashMap<PartitionId, Doubt>,
     /// Partitions that were left in a row without a commit between.
     failures: u32,
-    /// Until when this worker has said that it is alive.
+    /// Until when the leases are renewed, and this worker is alive to others if it has its share.
     alive_until: Timestamp,
+    /// Whether it waits for more partitions.
+    is_hungry: bool,
     next_acquire: Timestamp,
     next_renew: Timestamp,
     next_clean: Timestamp,
@@ -85,6 +87,7 @@ impl Leases {
             doubts: HashMap::new(),
             failures: 0,
             alive_until: Timestamp::MIN,
+            is_hungry: true,
             next_acquire: Timestamp::MIN,
             next_renew: Timestamp::MIN,
             next_clean: Timestamp::MIN,
@@ -174,19 +177,32 @@ impl Leases {
         self.next_acquire = self.now() + self.interval();
         let store = Arc::clone(&self.connection().store);
         let worker = self.shared.settings.worker_id.clone();
-        let call = store.check_in(&worker, self.now(), self.alive_until);
+        let call = store.check_in(&worker, self.now(), self.alive_until());
         let peers = store_call("check_in", call).await?;
         let kept = self.kept().count();
         let share = share::of(&worker, kept, usize::from(self.shared.partitions), &peers);
         self.give_away(share.give_back, peers.len());
+        self.is_hungry = share.may_take > 0;
         if share.may_take > 0 {
             let limit = u16::try_from(share.may_take).unwrap_or(u16::MAX);
             let held: Vec<PartitionId> = self.held.keys().copied().collect();
             let call = store.acquire_leases(&worker, limit, &held, self.now(), self.expiry());
             let leases = store_call("acquire_leases", call).await?;
+            self.is_hungry = leases.len() < share.may_take;
             self.begin(leases);
         }
         Ok(())
+    }
+
+    /// What others hand over for one that waits for it lies idle if that one is dead, so who waits
+    /// is alive for a short time only. Who has its share says the same until its next renewal, which
+    /// costs a store less.
+    fn alive_until(&self) -> Timestamp {
+        if self.is_hungry {
+            self.now() + self.shared.settings.lease_length / RENEW_DIVISOR
+        } else {
+            self.alive_until
+        }
     }
 
     /// The partitions that are not about to be left.

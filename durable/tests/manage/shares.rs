@@ -46,7 +46,9 @@ async fn until_held(world: &World, wanted: &[u16]) -> Duration {
             }
         })
         .await;
-    world.now().saturating_since(began)
+    let took = world.now().saturating_since(began);
+    println!("{wanted:?} after {took:?}");
+    took
 }
 
 fn moved(workers: &[&Worker]) -> u64 {
@@ -110,6 +112,13 @@ on_every_store! {
         assert!(took <= LEASE + SOON, "{took:?}");
     }
 
+    async fn a_worker_that_died_before_it_got_anything_keeps_nobody_waiting(world: World) {
+        let _one = worker(&world, "one").await;
+        drop(worker(&world, "two").await);
+        world.drive(world.pass(LEASE * 2 / 3 + SOON)).await;
+        assert_eq!(held(&world).await, [4]);
+    }
+
     async fn a_worker_that_starts_anew_takes_what_it_had(world: World) {
         let (one, _two) = (worker(&world, "one").await, worker(&world, "two").await);
         until_held(&world, &[2, 2]).await;
@@ -156,10 +165,10 @@ on_every_store! {
             let names = named(&["a", "b", "c", "d", "e"]);
             fans.push(start(&world, client.start(fan(names.clone()))).await);
             lines.push(start(&world, client.start(steps(names))).await);
-            for purse in 0..3 {
+            for (purse, coins) in coins.iter_mut().enumerate() {
                 let entity = client.entity::<Purse>(purse.to_string());
                 world.drive(entity.put(1).signal()).await.unwrap();
-                coins[purse] += 1;
+                *coins += 1;
             }
             if round % 2 == 0 {
                 fleet.change(&world, &mut random).await;
