@@ -51,6 +51,7 @@ macro_rules! conformance {
                 workers_that_checked_in_are_alive
                 a_worker_whose_time_is_over_is_not_alive
                 a_worker_that_ends_says_so
+                many_workers_check_in_at_once
                 every_partition_is_acquired_once
                 a_held_partition_is_not_acquired
                 the_limit_of_partitions_is_kept

@@ -53,6 +53,26 @@ pub async fn a_worker_that_ends_says_so(hub: Fixture) {
     assert_eq!(check_in(&hub, "two", 1, 31).await, peers(&[("two", 0)]));
 }
 
+pub async fn many_workers_check_in_at_once(hub: Fixture) {
+    const WORKERS: usize = 20;
+    let name = |kind: &str, n: usize| format!("{kind} {n:02}");
+    for n in 0..WORKERS {
+        check_in(&hub, &name("over", n), 0, 1).await;
+    }
+    // Each finds the same that is over, and some of them are among it.
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..WORKERS {
+        for kind in ["over", "new"] {
+            let (hub, worker) = (hub.clone(), name(kind, n));
+            tasks.spawn(async move { check_in(&hub, &worker, 2, 30).await.len() });
+        }
+    }
+    while let Some(alive) = tasks.join_next().await {
+        assert!((1..=2 * WORKERS).contains(&alive.unwrap()));
+    }
+    assert_eq!(check_in(&hub, &name("new", 0), 3, 30).await.len(), 2 * WORKERS);
+}
+
 pub async fn every_partition_is_acquired_once(hub: Fixture) {
     let count = hub.hub().await.unwrap().partitions;
     let leases = own(&hub, "one").await;
