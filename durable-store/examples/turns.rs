@@ -40,7 +40,7 @@ async fn main() {
 
 async fn measure(store: Arc<dyn Store>) {
     let now = Timestamp::default();
-    let leases = store.acquire_leases("bench", u16::MAX, now, Timestamp::MAX).await.unwrap();
+    let leases = store.acquire_leases("bench", u16::MAX, &[], now, Timestamp::MAX).await.unwrap();
     println!("{:>6} {:>6} {:>12} {:>12}", "lanes", "batch", "turns/s", "ms/commit");
     for lanes in [1, 4] {
         for batch in [1, 10, 100, 500] {

@@ -48,9 +48,14 @@ macro_rules! conformance {
             #[allow(unused_imports)]
             use super::*;
             $crate::conformance!(@cases $open, leases:
+                workers_that_checked_in_are_alive
+                a_worker_whose_time_is_over_is_not_alive
+                a_worker_that_ends_says_so
+                many_workers_check_in_at_once
                 every_partition_is_acquired_once
                 a_held_partition_is_not_acquired
                 the_limit_of_partitions_is_kept
+                what_an_owner_holds_is_not_taken_from_it
                 takeover_after_expiry_raises_the_epoch
                 takeover_after_release_is_immediate
                 the_same_owner_takes_over_at_once

@@ -14,7 +14,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, InstanceQuery,
-    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Polled, Receipt,
+    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Peer, Polled, Receipt,
     Renewal, Reply, SideKey, Status, StoredInstance,
 };
 use crate::store::{Result, Store};
@@ -27,7 +27,7 @@ use crate::store::{Result, Store};
 /// # async fn main() -> durable_store::Result<()> {
 /// let store = MemoryStore::with_partitions(4);
 /// let now = Timestamp::from_micros(0);
-/// let leases = store.acquire_leases("worker-1", 4, now, Timestamp::MAX).await?;
+/// let leases = store.acquire_leases("worker-1", 4, &[], now, Timestamp::MAX).await?;
 /// assert_eq!(leases.len(), 4);
 /// # Ok(())
 /// # }
@@ -90,15 +90,26 @@ impl Store for MemoryStore {
         Ok(first)
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        Check::new("check_in", self.partitions).owner(worker)?;
+        Ok(self.tables().check_in(worker, now, expires_at))
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         Check::new("acquire_leases", self.partitions).owner(owner)?;
-        Ok(self.tables().acquire(owner, limit, now, expires_at))
+        Ok(self.tables().acquire(owner, limit, held, now, expires_at))
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {
@@ -342,6 +353,8 @@ enum Place {
 struct Tables {
     /// By partition.
     owners: Vec<Ownership>,
+    /// Until when each worker is alive.
+    workers: BTreeMap<String, Timestamp>,
     next_number: i64,
     /// Grows with each message: the order of arrival.
     next_seq: u64,
@@ -357,10 +370,30 @@ struct Tables {
 }
 
 impl Tables {
-    fn acquire(&mut self, owner: &str, limit: u16, now: Timestamp, until: Timestamp) -> Vec<Lease> {
+    fn check_in(&mut self, worker: &str, now: Timestamp, until: Timestamp) -> Vec<Peer> {
+        self.workers.insert(worker.to_owned(), until);
+        self.workers.retain(|_, until| *until > now);
+        let owners = &self.owners;
+        let count = |worker: &String| {
+            let held = owners.iter().filter(|held| held.owner.as_ref() == Some(worker)).count();
+            u16::try_from(held).unwrap_or(u16::MAX)
+        };
+        let workers = self.workers.keys();
+        workers.map(|worker| Peer { worker: worker.clone(), partitions: count(worker) }).collect()
+    }
+
+    fn acquire(
+        &mut self,
+        owner: &str,
+        limit: u16,
+        held: &[PartitionId],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Lease> {
+        let kept: HashSet<usize> = held.iter().map(|held| usize::from(held.0)).collect();
         let is_own = |held: &Ownership| held.owner.as_deref() == Some(owner);
         let is_open = |held: &Ownership| held.owner.is_none() || held.expires_at <= now;
-        let all = || 0..self.owners.len();
+        let all = || (0..self.owners.len()).filter(|i| !kept.contains(i));
         let open = all().filter(|&i| !is_own(&self.owners[i]) && is_open(&self.owners[i]));
         let own = all().filter(|&i| is_own(&self.owners[i]));
         let chosen: Vec<usize> = open.chain(own).take(usize::from(limit)).collect();

@@ -89,6 +89,15 @@ pub struct Lease {
     pub expires_at: Timestamp,
 }
 
+/// A worker that is alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its identity.
+    pub worker: String,
+    /// How many partitions it holds.
+    pub partitions: u16,
+}
+
 /// What kind of instance a record describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstanceKind {

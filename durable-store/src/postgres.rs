@@ -34,7 +34,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, StoredInstance,
+    PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -298,15 +298,26 @@ impl Store for PostgresStore {
         self.inner.reserve(count).await
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        self.check("check_in").owner(worker)?;
+        self.inner.check_in(worker, now, expires_at).await
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         self.check("acquire_leases").owner(owner)?;
-        self.inner.acquire(owner, limit, now, expires_at).await
+        self.inner.acquire(owner, limit, held, now, expires_at).await
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {

@@ -28,7 +28,7 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, StoredInstance,
+    PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -310,16 +310,31 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        Check::new("check_in", self.partitions).owner(worker)?;
+        let worker = worker.to_owned();
+        match self.write("check_in", Work::CheckIn { worker, now, expires_at }).await? {
+            Output::Peers(peers) => Ok(peers),
+            _ => Err(closed("check_in")),
+        }
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         Check::new("acquire_leases", self.partitions).owner(owner)?;
-        let owner = owner.to_owned();
-        let work = Work::Acquire { owner, limit, now, expires_at };
+        let (owner, held) = (owner.to_owned(), held.to_vec());
+        let work = Work::Acquire { owner, limit, held, now, expires_at };
         self.leases("acquire_leases", work).await
     }
 

@@ -8,7 +8,7 @@ use crate::Timestamp;
 use crate::error::StoreError;
 use crate::model::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, StoredInstance,
+    PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 
 /// The result of a store operation.
@@ -29,15 +29,25 @@ pub trait Store: Send + Sync + 'static {
 
     // --- leases -------------------------------------------------------------------------------
 
+    /// Notes that `worker` is alive until `expires_at`, and returns the workers that are alive at
+    /// `now`, it among them, by name. Whoever is known to be dead is not, whatever it said. One
+    /// that ends says so with a time that is over.
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>>;
+
     /// Takes up to `limit` partitions that nobody holds, whose lease is over at `now`, whose
-    /// holder is `owner` itself under an older epoch, or whose holder is known to be dead. Each
-    /// gets the next epoch and `expires_at`. May return none. Partitions of `owner` itself come
-    /// last: one that still owns them must not ask for more while it can get nothing else, or it
-    /// takes its own over from itself.
+    /// holder is known to be dead, or, after all of those, whose holder is `owner` itself, as it
+    /// was before it started anew. Those that it holds now are `held`, and are not taken. Each
+    /// gets the next epoch and `expires_at`. May return none.
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>>;

@@ -203,8 +203,8 @@ async fn a_locked_new_file_is_reported() {
 async fn two_stores_share_a_file() {
     let (_directory, path) = place();
     let (one, two) = (hub(&path).await, hub(&path).await);
-    let leases = one.acquire_leases("one", 1, at(0), at(30)).await.unwrap();
-    let others = two.acquire_leases("two", 99, at(0), at(30)).await.unwrap();
+    let leases = one.acquire_leases("one", 1, &[], at(0), at(30)).await.unwrap();
+    let others = two.acquire_leases("two", 99, &[], at(0), at(30)).await.unwrap();
     assert_eq!(leases.len() + others.len(), 8);
     assert!(others.iter().all(|lease| lease.partition != leases[0].partition));
     let mut hints = two.hints();
@@ -225,6 +225,44 @@ async fn a_worker_whose_store_is_gone_is_dead() {
     let taken = own(&two, "two").await;
     assert_eq!(taken.len(), leases.len());
     assert_eq!(taken[0].epoch, leases[0].epoch + 1);
+}
+
+/// Who is alive when `worker` says that it is.
+async fn alive(hub: &Fixture, worker: &str) -> Vec<String> {
+    let peers = hub.check_in(worker, at(0), at(30)).await.unwrap();
+    peers.into_iter().map(|peer| peer.worker).collect()
+}
+
+#[tokio::test]
+async fn a_worker_whose_store_is_gone_is_not_alive() {
+    let (directory, path) = place();
+    let (one, two) = (SqliteStore::open(&path).await.unwrap(), hub(&path).await);
+    // It holds nothing, and its lock file tells of it all the same.
+    assert_eq!(alive(&Fixture::from(one.clone()), "one").await, ["one"]);
+    let leases = own(&two, "two").await;
+    two.release_leases(&leases).await.unwrap();
+    assert!(directory.path().join("hub.db.workers/one.lock").exists());
+    assert_eq!(alive(&two, "two").await, ["one", "two"]);
+    one.close().await.unwrap();
+    assert_eq!(alive(&two, "two").await, ["two"]);
+}
+
+#[tokio::test]
+async fn lock_files_go_when_a_worker_says_that_it_ends() {
+    let (directory, path) = place();
+    let hub = hub(&path).await;
+    let file = directory.path().join("hub.db.workers/one.lock");
+    alive(&hub, "one").await;
+    assert!(file.exists());
+    let leases = own(&hub, "one").await;
+    hub.check_in("one", at(0), at(0)).await.unwrap();
+    assert!(file.exists(), "it still holds leases");
+    hub.release_leases(&leases).await.unwrap();
+    assert!(!file.exists());
+    alive(&hub, "one").await;
+    assert!(file.exists());
+    hub.check_in("one", at(0), at(0)).await.unwrap();
+    assert!(!file.exists());
 }
 
 #[tokio::test]
@@ -253,7 +291,7 @@ async fn a_worker_without_a_lock_file_keeps_its_leases() {
     std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     assert_eq!(own(&two, "two").await, []);
-    assert_eq!(two.acquire_leases("two", 99, at(30), at(60)).await.unwrap().len(), 8);
+    assert_eq!(two.acquire_leases("two", 99, &[], at(30), at(60)).await.unwrap().len(), 8);
 }
 
 // --- the writer -----------------------------------------------------------------------------
@@ -361,6 +399,7 @@ async fn worker_process() {
     let hub = hub(Path::new(&path)).await;
     let (zero, _) = own_two(&hub).await;
     create(&hub, &zero, "committed").await;
+    alive(&hub, "worker").await;
     println!("\nready");
     std::future::pending::<()>().await;
 }
@@ -378,8 +417,10 @@ async fn a_killed_worker_is_taken_over_at_once() {
     assert!(lines.any(|line| line.unwrap() == "ready"));
     let hub = hub(&path).await;
     assert_eq!(own(&hub, "second").await, []);
+    assert_eq!(alive(&hub, "second").await, ["second", "worker"]);
     worker.kill().unwrap();
     worker.wait().unwrap();
+    assert_eq!(alive(&hub, "second").await, ["second"]);
     let leases = own(&hub, "second").await;
     assert_eq!(leases.len(), 8);
     assert_eq!(load(&hub, &leases[0], "committed").await.record.id, "committed");

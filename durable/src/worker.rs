@@ -16,6 +16,7 @@ mod operations;
 mod options;
 mod partition;
 mod retention;
+mod share;
 mod slots;
 mod upkeep;
 
@@ -230,8 +231,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long partitions stay with this worker after it was last heard of. Default:
-    /// [`DEFAULT_LEASE_LENGTH`].
+    /// How long partitions stay with this worker after it was last heard of. All partitions of a
+    /// hub are shared evenly among its workers: when one comes, each of the others gives it a part
+    /// of theirs within this time, and when one ends without a word, they have shared what it held
+    /// soon after it. Default: [`DEFAULT_LEASE_LENGTH`].
     pub fn lease_length(mut self, length: Duration) -> Self {
         self.options.lease_length = length;
         self
@@ -407,8 +410,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Starts the worker on the tokio runtime of the caller. When this returns, the partitions
-    /// that were free are owned.
+    /// Starts the worker on the tokio runtime of the caller. When this returns, it owns the
+    /// partitions that were free, up to its share of all; what it lacks others give it soon.
     ///
     /// # Errors
     ///

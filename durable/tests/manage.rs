@@ -1,6 +1,7 @@
 //! Managing instances from outside: how they are started, suspended, terminated, rewound,
 //! restarted, purged and listed, and how they go on while other code is deployed. And what
-//! orchestrations may rely on: events, timers, tasks, children, limits. On every embedded store, under a clock that the tests hold.
+//! orchestrations may rely on: events, timers, tasks, children, limits, workers that come and go. On
+//! every embedded store, under a clock that the tests hold.
 #![allow(unreachable_pub, missing_docs)] // The programs are written as users write them.
 #![allow(clippy::unwrap_used)] // Everything here is a test.
 
@@ -42,6 +43,8 @@ mod retrying;
 mod rewinding;
 #[path = "manage/schedules.rs"]
 mod schedules;
+#[path = "manage/shares.rs"]
+mod shares;
 #[path = "manage/starting.rs"]
 mod starting;
 #[path = "manage/suspending.rs"]

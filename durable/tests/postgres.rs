@@ -1,5 +1,6 @@
 //! The worker on a `PostgreSQL` server, with the real clock: every kind of step, workers that die,
-//! and two workers on one hub. Needs a server: `scripts/postgres --fast cargo test ..`.
+//! several workers on one hub, in this process and in others, and a server that is restarted. Needs
+//! a server: `scripts/postgres --fast cargo test ..`.
 #![cfg(feature = "postgres")]
 #![allow(unreachable_pub, missing_docs)] // The programs are written as users write them.
 #![allow(clippy::unwrap_used)] // Everything here is a test.
@@ -7,6 +8,13 @@
 #[path = "worker/programs.rs"]
 #[allow(dead_code)] // Its world has the memory store.
 mod programs;
+
+#[path = "postgres/load.rs"]
+mod load;
+#[path = "postgres/processes.rs"]
+mod processes;
+#[path = "postgres/restart.rs"]
+mod restart;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -121,7 +129,7 @@ async fn two_workers_share_a_hub_and_serve_clients_elsewhere() {
     // The first would take all that is there, so half of it belongs to the second beforehand.
     let store = hub.store().await;
     let now = Timestamp::from_micros(0);
-    let held = store.acquire_leases("two", 4, now, Timestamp::MAX).await.unwrap();
+    let held = store.acquire_leases("two", 4, &[], now, Timestamp::MAX).await.unwrap();
     assert_eq!(held.len(), 4);
     let one = hub.worker("one").await;
     let two = hub.worker("two").await;

@@ -28,6 +28,12 @@ CREATE TABLE part (
     last_commit bigint NOT NULL
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
+-- Workers, each alive until its time is over.
+CREATE TABLE worker (
+    name text COLLATE "C" PRIMARY KEY,
+    expires_at bigint NOT NULL
+) WITH (fillfactor = 50);
+
 -- A turn rewrites the columns from `status` to `custom_status`. No index holds one of them but for
 -- instances whose activities are under way and for those that have ended, so that the new version
 -- of a row stays on its page, for which room is left.

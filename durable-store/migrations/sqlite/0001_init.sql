@@ -21,6 +21,14 @@ CREATE TABLE part (
     guarded INTEGER NOT NULL
 );
 
+-- Workers, each alive until its time is over.
+CREATE TABLE worker (
+    name TEXT PRIMARY KEY,
+    expires_at INTEGER NOT NULL,
+    -- Whether it held its lock file when it said so.
+    guarded INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- What never changes about an instance, apart from what each turn rewrites: a large input would
 -- otherwise be written again with every turn.
 CREATE TABLE instance (

@@ -62,7 +62,7 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// Every partition, for `owner`, from second 0 to second 30.
 pub async fn own(hub: &Fixture, owner: &str) -> Vec<Lease> {
-    hub.acquire_leases(owner, u16::MAX, at(0), at(30)).await.unwrap()
+    hub.acquire_leases(owner, u16::MAX, &[], at(0), at(30)).await.unwrap()
 }
 
 /// The leases of the first two partitions.

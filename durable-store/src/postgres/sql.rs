@@ -55,11 +55,23 @@ pub(super) const READ_HUB: &str = "SELECT partitions FROM @hub";
 
 pub(super) const RESERVE_NUMBERS: &str =
     "UPDATE @hub SET next_number = next_number + ? RETURNING next_number - ?";
+/// Each worker writes its own row only; what is over is deleted by whoever comes first, and nobody
+/// waits for that. One that says the same again writes nothing.
+pub(super) const CHECK_IN: &str = "WITH gone AS (DELETE FROM @worker WHERE name IN
+        (SELECT name FROM @worker WHERE expires_at <= ? AND name <> ? FOR UPDATE SKIP LOCKED)),
+    noted AS (INSERT INTO @worker AS w (name, expires_at) VALUES (?, ?)
+        ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
+        WHERE w.expires_at <> excluded.expires_at),
+    held AS MATERIALIZED (SELECT owner, count(*) AS parts FROM @part GROUP BY owner)
+    SELECT w.name, coalesce(held.parts, 0)
+    FROM (SELECT name FROM @worker WHERE expires_at > ? AND name <> ?
+        UNION ALL SELECT ?::text WHERE ?::bigint > ?::bigint) AS w
+    LEFT JOIN held ON held.owner = w.name";
 /// A partition whose row is locked is changing hands or being committed to at this moment: the
 /// next round sees what came of it.
 pub(super) const TAKE_PARTS: &str = "WITH chosen AS MATERIALIZED
         (SELECT id FROM @part
-        WHERE owner IS NULL OR owner = ? OR expires_at <= ?
+        WHERE (owner IS NULL OR owner = ? OR expires_at <= ?) AND id <> ALL (?::bigint[])
         ORDER BY owner IS NOT DISTINCT FROM ?, id LIMIT ? FOR UPDATE SKIP LOCKED)
     UPDATE @part AS p SET epoch = epoch + 1, owner = ?, expires_at = ?
     FROM chosen WHERE p.id = chosen.id

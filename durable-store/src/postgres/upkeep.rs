@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use crate::Timestamp;
 use crate::error::StoreError;
-use crate::model::{InstanceNo, Lease, PartitionId};
+use crate::model::{InstanceNo, Lease, PartitionId, Peer};
 use crate::store::Result;
 
 use super::Inner;
@@ -51,16 +51,45 @@ impl Inner {
         })
     }
 
+    pub(super) async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        let (at, until) = (now.as_micros(), expires_at.as_micros());
+        let values = vec![
+            Value::Number(at),
+            Value::Text(worker),
+            Value::Text(worker),
+            Value::Number(until),
+            Value::Number(at),
+            Value::Text(worker),
+            Value::Text(worker),
+            Value::Number(until),
+            Value::Number(at),
+        ];
+        let rows = self.change("check_in", sql::CHECK_IN, values).await?;
+        let mut peers = self.decode("check_in", &rows, |row| {
+            let partitions = u16::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u16::MAX);
+            Ok(Peer { worker: row.try_get(0)?, partitions })
+        })?;
+        peers.sort_by(|one, other| one.worker.cmp(&other.worker));
+        Ok(peers)
+    }
+
     pub(super) async fn acquire(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         let values = vec![
             Value::Text(owner),
             Value::Number(now.as_micros()),
+            Value::numbers(held, |partition| i64::from(partition.0)),
             Value::Text(owner),
             Value::Number(i64::from(limit)),
             Value::Text(owner),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{Row, SqliteConnection};
 
 use crate::Timestamp;
-use crate::model::{Lease, PartitionId};
+use crate::model::{Lease, PartitionId, Peer};
 
 use super::liveness::LockFiles;
 use super::script::Script;
@@ -27,10 +27,12 @@ pub(super) async fn acquire(
     locks: &mut LockFiles,
     owner: &str,
     limit: u16,
+    held: &[PartitionId],
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<Vec<Lease>, Failure> {
-    let parts = read_parts(connection).await?;
+    let mut parts = read_parts(connection).await?;
+    parts.retain(|part| !held.contains(&PartitionId(part.id)));
     let mut dead = HashMap::new();
     let mut is_open = |part: &Part| match &part.owner {
         None => true,
@@ -62,6 +64,39 @@ pub(super) async fn acquire(
         expires_at,
     });
     Ok(taken.collect())
+}
+
+/// Notes that `worker` is alive until `expires_at`, and returns who is at `now`.
+pub(super) async fn check_in(
+    connection: &mut SqliteConnection,
+    locks: &mut LockFiles,
+    worker: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<Vec<Peer>, Failure> {
+    let guarded = expires_at > now && locks.hold(worker);
+    let mut script = Script::of(sql::PUT_WORKER);
+    script.bind(worker.to_owned())?;
+    script.bind(expires_at.as_micros())?;
+    script.bind(guarded)?;
+    let read = script.push(sql::READ_WORKERS);
+    let outcomes = script.run_all(connection).await?;
+    let (mut alive, mut gone) = (Vec::new(), Vec::new());
+    for row in outcomes.get(read).iter().flat_map(|outcome| &outcome.rows) {
+        let name: String = row.try_get(0)?;
+        let is_over = row.try_get::<i64, _>(1)? <= now.as_micros();
+        if is_over || (row.try_get(2)? && locks.is_dead(&name)) {
+            gone.push(name);
+        } else {
+            alive.push(Peer { worker: name, partitions: row.try_get(3)? });
+        }
+    }
+    if !gone.is_empty() {
+        let mut script = Script::of(sql::DELETE_WORKERS);
+        script.bind_rows(&gone)?;
+        script.run_all(connection).await?;
+    }
+    Ok(alive)
 }
 
 async fn read_parts(connection: &mut SqliteConnection) -> Result<Vec<Part>, Failure> {

@@ -70,8 +70,8 @@ impl LockFiles {
 
     /// Whether `owner`, who held its lock when it took a lease, is dead for certain.
     ///
-    /// A missing file counts only while its directory is there: the file is made before the first
-    /// lease is taken and removed when its holder ends. Without the directory the database may
+    /// A missing file counts only while its directory is there: the file is made before the holder
+    /// is first noted in the database and removed when it ends. Without the directory the database may
     /// have come from elsewhere, so nothing is known.
     pub(super) fn is_dead(&self, owner: &str) -> bool {
         if self.held.contains_key(owner) {

@@ -45,7 +45,17 @@ pub(super) const RENEW_PARTS: &str = "UPDATE part SET expires_at = ?
     RETURNING id";
 pub(super) const RELEASE_PARTS: &str = "UPDATE part SET owner = NULL, guarded = 0
     WHERE (id, epoch) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
-pub(super) const READ_OWNERS: &str = "SELECT DISTINCT owner FROM part WHERE owner IS NOT NULL";
+pub(super) const READ_OWNERS: &str =
+    "SELECT owner FROM part WHERE owner IS NOT NULL UNION SELECT name FROM worker";
+/// Writes nothing if all is as it was, and then the transaction is not flushed.
+pub(super) const PUT_WORKER: &str =
+    "INSERT INTO worker (name, expires_at, guarded) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at, guarded = excluded.guarded
+    WHERE (worker.expires_at, worker.guarded) IS NOT (excluded.expires_at, excluded.guarded)";
+pub(super) const READ_WORKERS: &str = "SELECT name, expires_at, guarded,
+        (SELECT count(*) FROM part WHERE owner = name) FROM worker ORDER BY name";
+pub(super) const DELETE_WORKERS: &str =
+    "DELETE FROM worker WHERE name IN (SELECT value FROM json_each(?))";
 /// Ends the script unless the lease is current.
 pub(super) const EXPECT_LEASE: &str = "INSERT INTO expectation (met) SELECT 0
     WHERE NOT EXISTS (SELECT 1 FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL)";

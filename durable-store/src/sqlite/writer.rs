@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::model::{Accepted, Envelope, InstanceNo, Lease, PartitionId};
+use crate::model::{Accepted, Envelope, InstanceNo, Lease, PartitionId, Peer};
 use crate::store::Result;
 
 use super::batch::{CommitScript, delete_marked};
@@ -40,13 +40,39 @@ pub(super) const CLEAN_ROWS: u32 = 5_000;
 /// What the writer can be asked for.
 pub(super) enum Work {
     Commit(CommitScript),
-    Send { envelopes: Vec<Envelope>, now: Timestamp },
-    Reserve { count: u32 },
-    Acquire { owner: String, limit: u16, now: Timestamp, expires_at: Timestamp },
-    Renew { leases: Vec<Lease>, expires_at: Timestamp },
-    Release { leases: Vec<Lease> },
-    Clean { receipts_before: Timestamp, replies_before: Timestamp },
-    Purge { numbers: Vec<InstanceNo> },
+    Send {
+        envelopes: Vec<Envelope>,
+        now: Timestamp,
+    },
+    Reserve {
+        count: u32,
+    },
+    CheckIn {
+        worker: String,
+        now: Timestamp,
+        expires_at: Timestamp,
+    },
+    Acquire {
+        owner: String,
+        limit: u16,
+        held: Vec<PartitionId>,
+        now: Timestamp,
+        expires_at: Timestamp,
+    },
+    Renew {
+        leases: Vec<Lease>,
+        expires_at: Timestamp,
+    },
+    Release {
+        leases: Vec<Lease>,
+    },
+    Clean {
+        receipts_before: Timestamp,
+        replies_before: Timestamp,
+    },
+    Purge {
+        numbers: Vec<InstanceNo>,
+    },
     Sweep,
 }
 
@@ -56,11 +82,21 @@ impl Work {
             Self::Commit(_) => "commit",
             Self::Send { .. } => "send",
             Self::Reserve { .. } => "reserve_numbers",
+            Self::CheckIn { .. } => "check_in",
             Self::Acquire { .. } => "acquire_leases",
             Self::Renew { .. } => "renew_leases",
             Self::Release { .. } => "release_leases",
             Self::Clean { .. } | Self::Sweep => "clean",
             Self::Purge { .. } => "purge_instances",
+        }
+    }
+
+    /// Whether a worker may need its lock file no more.
+    fn is_farewell(&self) -> bool {
+        match self {
+            Self::Release { .. } => true,
+            Self::CheckIn { now, expires_at, .. } => expires_at <= now,
+            _ => false,
         }
     }
 
@@ -82,6 +118,7 @@ pub(super) enum Output {
     Number(i64),
     Purged(Vec<InstanceNo>),
     Leases(Vec<Lease>),
+    Peers(Vec<Peer>),
     /// Whether there may be more to clean.
     More(bool),
 }
@@ -205,8 +242,7 @@ impl Writer {
         }
         match result {
             Ok(outputs) => {
-                let released = works.iter().any(|work| matches!(work, Work::Release { .. }));
-                if released {
+                if works.iter().any(Work::is_farewell) {
                     self.drop_locks().await;
                 }
                 for (answer, output) in answers.into_iter().zip(outputs) {
@@ -429,8 +465,14 @@ impl Writer {
                     .await?;
                 Ok(Output::Number(row.try_get(0)?))
             }
-            Work::Acquire { owner, limit, now, expires_at } => {
-                leases::acquire(connection, &mut self.locks, owner, *limit, *now, *expires_at)
+            Work::CheckIn { worker, now, expires_at } => {
+                leases::check_in(connection, &mut self.locks, worker, *now, *expires_at)
+                    .await
+                    .map(Output::Peers)
+            }
+            Work::Acquire { owner, limit, held, now, expires_at } => {
+                let locks = &mut self.locks;
+                leases::acquire(connection, locks, owner, *limit, held, *now, *expires_at)
                     .await
                     .map(Output::Leases)
             }

@@ -154,8 +154,8 @@ async fn a_server_without_a_free_connection_is_named() {
     // Of two at once, one waits a little for the connection of the other, maybe in vain.
     let hub = Fixture::from(again);
     let (one, two) = tokio::join!(
-        hub.acquire_leases("a", 1, at(0), at(1)),
-        hub.acquire_leases("b", 1, at(0), at(1)),
+        hub.acquire_leases("a", 1, &[], at(0), at(1)),
+        hub.acquire_leases("b", 1, &[], at(0), at(1)),
     );
     for error in [one, two].into_iter().filter_map(Result::err) {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");

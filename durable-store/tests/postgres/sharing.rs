@@ -48,7 +48,7 @@ async fn who_lost_its_lease_to_another_store_changes_nothing() {
     let old = own(&one, "one").await;
     let no = create(&one, &old[0], "a").await;
     assert_eq!(own(&two, "two").await, []);
-    let new = two.acquire_leases("two", u16::MAX, at(30), at(60)).await.unwrap();
+    let new = two.acquire_leases("two", u16::MAX, &[], at(30), at(60)).await.unwrap();
     assert_eq!((new.len(), new[0].epoch), (8, old[0].epoch + 1));
     assert_refused(one.commit(&old[0], turn(no, 1)).await, LeaseLost);
     assert_refused(one.poll(&old[0], at(0), LIMIT).await, LeaseLost);

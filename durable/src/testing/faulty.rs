@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use durable_store::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, Result, Store, StoreError, StoreErrorKind, StoredInstance,
+    PartitionId, Payload, Peer, Polled, Result, Store, StoreError, StoreErrorKind, StoredInstance,
     Timestamp,
 };
 use tokio::sync::{Notify, broadcast};
@@ -183,15 +183,29 @@ impl Store for FaultyStore {
         self.inner.reserve_numbers(count).await
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        // A worker that cannot start has nothing to test.
+        if self.lock().dead {
+            std::future::pending::<()>().await;
+        }
+        self.inner.check_in(worker, now, expires_at).await
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         // A worker that cannot start has nothing to test.
-        self.inner.acquire_leases(owner, limit, now, expires_at).await
+        self.inner.acquire_leases(owner, limit, held, now, expires_at).await
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {

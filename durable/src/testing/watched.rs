@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use durable_store::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, Result, Store, StoredInstance, Timestamp,
+    PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
 
@@ -45,14 +45,24 @@ impl Store for WatchedStore {
         self.calling(self.inner.reserve_numbers(count)).await
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        self.calling(self.inner.check_in(worker, now, expires_at)).await
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
-        self.calling(self.inner.acquire_leases(owner, limit, now, expires_at)).await
+        self.calling(self.inner.acquire_leases(owner, limit, held, now, expires_at)).await
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {

@@ -67,9 +67,9 @@ impl Partition {
         if self.running.get(&key).is_some_and(|running| running.attempt == start.attempt) {
             self.running.remove(&key);
         }
-        // While the worker shuts down, an error may only say that. The attempt is left to the
-        // next owner, who runs it again.
-        if self.shared.draining.is_cancelled() && outcome.is_err() {
+        // While the partition is about to be left, an error may only say that. The attempt is left
+        // to the next owner, who runs it again.
+        if self.draining.is_cancelled() && outcome.is_err() {
             return;
         }
         let (task, attempt) = (start.task, start.attempt);

@@ -204,8 +204,8 @@ impl Partition {
         id: &Arc<str>,
         start: crate::turn::ActivityStart,
     ) {
-        // Who begins while the worker leaves would only be lost with it.
-        if self.shared.draining.is_cancelled() {
+        // Who begins while the partition is about to be left would only be lost with it.
+        if self.draining.is_cancelled() {
             return;
         }
         add(&self.shared.counters.attempts, 1);

@@ -1,5 +1,6 @@
-//! Which partitions this worker owns: takes them, renews the leases, runs one task for each, and
-//! gives them back. Only the epoch of a lease gives safety; everything here is about liveness.
+//! Which partitions this worker owns: takes its share of them, renews the leases, runs one task for
+//! each, and gives them back, also those that others have too few of. Only the epoch of a lease
+//! gives safety; everything here is about liveness.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +14,19 @@ use tokio_util::sync::CancellationToken;
 use super::committer::Unresolved;
 use super::metrics::add;
 use super::partition::{Exit, Partition, Shared};
+use super::share;
 use crate::backoff;
 use crate::connection::Connection;
 use crate::telemetry::store_call;
 
-/// How often free partitions are looked for, while other workers hold some.
+/// How often free partitions are looked for, at most, while other workers hold some.
 const ACQUIRE_INTERVAL: Duration = Duration::from_secs(1);
+/// Free partitions are looked for at least so often in a lease.
+const LOOKS_PER_LEASE: u32 = 6;
 /// How often the store is told to forget what is over.
 const CLEAN_INTERVAL: Duration = Duration::from_mins(10);
 /// A lease is renewed when so much of it is over.
 const RENEW_DIVISOR: u32 = 3;
-/// Added to the worker's identity while it looks for free partitions.
-const SCOUT_SUFFIX: &str = "?";
 
 /// Who is to be woken when a partition gets messages.
 pub(super) type Wakes = Arc<Mutex<HashMap<PartitionId, Arc<Notify>>>>;
@@ -32,6 +34,9 @@ pub(super) type Wakes = Arc<Mutex<HashMap<PartitionId, Arc<Notify>>>>;
 /// A partition that this worker owns.
 struct Held {
     lease: Lease,
+    since: Timestamp,
+    /// The partition is to be left in good order.
+    draining: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -60,6 +65,10 @@ pub(super) struct Leases {
     doubts: HashMap<PartitionId, Doubt>,
     /// Partitions that were left in a row without a commit between.
     failures: u32,
+    /// Until when the leases are renewed, and this worker is alive to others if it has its share.
+    alive_until: Timestamp,
+    /// Whether it waits for more partitions.
+    is_hungry: bool,
     next_acquire: Timestamp,
     next_renew: Timestamp,
     next_clean: Timestamp,
@@ -77,6 +86,8 @@ impl Leases {
             returned: Vec::new(),
             doubts: HashMap::new(),
             failures: 0,
+            alive_until: Timestamp::MIN,
+            is_hungry: true,
             next_acquire: Timestamp::MIN,
             next_renew: Timestamp::MIN,
             next_clean: Timestamp::MIN,
@@ -95,13 +106,12 @@ impl Leases {
         self.now() + self.shared.settings.lease_length
     }
 
-    /// Takes what is free when the worker starts, and what a predecessor of the same identity held.
+    /// Takes its share of what is free when the worker starts, and of what a predecessor of the same
+    /// identity held.
     pub(super) async fn acquire_first(&mut self) -> Result<(), StoreError> {
-        let leases = self.acquire(&self.worker_id(), self.shared.partitions).await?;
         self.next_renew = self.now() + self.shared.settings.lease_length / RENEW_DIVISOR;
-        self.next_acquire = self.now() + ACQUIRE_INTERVAL;
-        self.begin(leases);
-        Ok(())
+        self.alive_until = self.expiry();
+        self.look().await
     }
 
     /// Runs until the worker stops or has shut down.
@@ -139,64 +149,82 @@ impl Leases {
                 Some(exit) = self.tasks.join_next_with_id() => self.left(exit),
                 () = sleep => {}
             }
+            self.all_left();
             self.give_back().await;
-            self.renew_if_due().await;
-            self.acquire_if_due().await;
+            let renewed = self.renew_if_due().await;
+            self.look_if_due(renewed).await;
             self.clean_if_due().await;
             self.give_up_answers();
         }
     }
 
-    /// When to look for partitions: not while all are held.
+    /// The time between two looks, and between two attempts to renew.
+    fn interval(&self) -> Duration {
+        ACQUIRE_INTERVAL.min(self.shared.settings.lease_length / LOOKS_PER_LEASE)
+    }
+
+    /// When to look for partitions between renewals: not while all are held.
     fn next_acquire_at(&self) -> Timestamp {
         let all = self.held.len() >= usize::from(self.shared.partitions);
         if all && self.returned.is_empty() { Timestamp::MAX } else { self.next_acquire }
     }
 
-    fn worker_id(&self) -> String {
-        self.shared.settings.worker_id.clone()
+    /// Looks after every renewal, and between them as long as others hold partitions.
+    async fn look_if_due(&mut self, renewed: bool) {
+        if renewed || self.now() >= self.next_acquire_at() {
+            // A failure has been reported; the next round is the retry.
+            let _ = self.look().await;
+        }
     }
 
-    async fn acquire(&self, owner: &str, limit: u16) -> Result<Vec<Lease>, StoreError> {
-        let store = &self.connection().store;
-        let call = store.acquire_leases(owner, limit, self.now(), self.expiry());
-        store_call("acquire_leases", call).await
+    /// Says that this worker is alive, sees who else is, and takes or gives back partitions so that
+    /// each has its share.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        self.next_acquire = self.now() + self.interval();
+        let store = Arc::clone(&self.connection().store);
+        let worker = self.shared.settings.worker_id.clone();
+        let call = store.check_in(&worker, self.now(), self.alive_until());
+        let peers = store_call("check_in", call).await?;
+        let kept = self.kept().count();
+        let share = share::of(&worker, kept, usize::from(self.shared.partitions), &peers);
+        self.give_away(share.give_back, peers.len());
+        self.is_hungry = share.may_take > 0;
+        if share.may_take > 0 {
+            let limit = u16::try_from(share.may_take).unwrap_or(u16::MAX);
+            let held: Vec<PartitionId> = self.held.keys().copied().collect();
+            let call = store.acquire_leases(&worker, limit, &held, self.now(), self.expiry());
+            let leases = store_call("acquire_leases", call).await?;
+            self.is_hungry = leases.len() < share.may_take;
+            self.begin(leases);
+        }
+        Ok(())
     }
 
-    /// Looks for free partitions. A store that has none would take from this worker what it holds,
-    /// so it looks under another name first, and takes only as many as that found.
-    async fn acquire_if_due(&mut self) {
-        if self.now() < self.next_acquire_at() {
-            return;
+    /// What others hand over for one that waits for it lies idle if that one is dead, so who waits
+    /// is alive for a short time only. Who has its share says the same until its next renewal, which
+    /// costs a store less.
+    fn alive_until(&self) -> Timestamp {
+        if self.is_hungry {
+            self.now() + self.shared.settings.lease_length / RENEW_DIVISOR
+        } else {
+            self.alive_until
         }
-        self.next_acquire = self.now() + ACQUIRE_INTERVAL;
-        // A failure has been reported; the next round is the retry.
-        let Ok(leases) = self.acquire_free().await else { return };
-        self.begin(leases);
     }
 
-    async fn acquire_free(&mut self) -> Result<Vec<Lease>, StoreError> {
-        if self.held.is_empty() {
-            return self.acquire(&self.worker_id(), self.shared.partitions).await;
+    /// The partitions that are not about to be left.
+    fn kept(&self) -> impl Iterator<Item = (&PartitionId, &Held)> {
+        self.held.iter().filter(|(_, held)| !held.draining.is_cancelled())
+    }
+
+    /// Lets so many partitions drain, so that others can take them. Those that came last go first:
+    /// what runs for long is more likely to be in the others.
+    fn give_away(&self, count: usize, workers: usize) {
+        let mut kept: Vec<_> = self.kept().collect();
+        kept.sort_by_key(|(partition, held)| std::cmp::Reverse((held.since, **partition)));
+        for (partition, held) in kept.into_iter().take(count) {
+            tracing::info!(partition = partition.0, workers, "partition is handed to others");
+            held.draining.cancel();
         }
-        let missing = usize::from(self.shared.partitions) - self.held.len();
-        let scout = self.worker_id() + SCOUT_SUFFIX;
-        let limit = u16::try_from(missing).unwrap_or(u16::MAX);
-        let free = self.acquire(&scout, limit).await?;
-        if free.is_empty() {
-            return Ok(free);
-        }
-        for lease in &free {
-            if let Some(doubt) = self.doubts.get_mut(&lease.partition)
-                && doubt.epoch + 1 == lease.epoch
-            {
-                doubt.epoch = lease.epoch;
-            }
-        }
-        let store = &self.connection().store;
-        store_call("release_leases", store.release_leases(&free)).await?;
-        let limit = u16::try_from(free.len()).unwrap_or(u16::MAX);
-        self.acquire(&self.worker_id(), limit).await
     }
 
     /// Runs the partitions of new leases.
@@ -205,23 +233,19 @@ impl Leases {
             let partition = lease.partition;
             tracing::info!(partition = partition.0, epoch = lease.epoch, "partition acquired");
             // One that was held already, under an older epoch, begins anew.
-            self.stop(partition);
+            self.lose(partition);
             let stop = self.stopped.child_token();
+            let draining = self.shared.draining.child_token();
             let wake = Arc::new(Notify::new());
             self.wakes().insert(partition, Arc::clone(&wake));
             let unresolved = self.take_doubts(&lease);
             let arrivals = self.connection().doors.open(partition);
-            let task = Partition::new(
-                Arc::clone(&self.shared),
-                lease.clone(),
-                wake,
-                arrivals,
-                stop.clone(),
-            );
+            let (shared, ends) = (Arc::clone(&self.shared), (draining.clone(), stop.clone()));
+            let task = Partition::new(shared, lease.clone(), wake, arrivals, ends);
             let handle = self.tasks.spawn(task.run(unresolved));
             self.by_task.insert(handle.id(), lease.clone());
             add(&self.shared.counters.leases_acquired, 1);
-            self.held.insert(partition, Held { lease, stop });
+            self.held.insert(partition, Held { lease, since: self.now(), draining, stop });
         }
     }
 
@@ -230,12 +254,26 @@ impl Leases {
     }
 
     /// Drops a partition from memory, if it is held.
-    fn stop(&mut self, partition: PartitionId) {
-        if let Some(held) = self.held.remove(&partition) {
+    fn lose(&mut self, partition: PartitionId) {
+        if self.drop_held(partition) {
             add(&self.shared.counters.leases_lost, 1);
+        }
+    }
+
+    fn drop_held(&mut self, partition: PartitionId) -> bool {
+        let held = self.held.remove(&partition);
+        if let Some(held) = &held {
             held.stop.cancel();
             self.wakes().remove(&partition);
             self.leave(partition);
+        }
+        held.is_some()
+    }
+
+    /// Everything that has ended by now, so that its leases are given back together.
+    fn all_left(&mut self) {
+        while let Some(exit) = self.tasks.try_join_next_with_id() {
+            self.left(exit);
         }
     }
 
@@ -266,11 +304,17 @@ impl Leases {
         if !is_current {
             return;
         }
-        self.stop(partition);
         match exit {
-            Exit::Stopped(_) | Exit::Lost(_) => {}
-            Exit::Drained => self.returned.push(lease),
+            Exit::Stopped(_) | Exit::Lost(_) => self.lose(partition),
+            Exit::Drained => {
+                self.drop_held(partition);
+                if !self.shared.draining.is_cancelled() {
+                    add(&self.shared.counters.leases_moved, 1);
+                }
+                self.returned.push(lease);
+            }
             Exit::Failed { progress, .. } => {
+                self.lose(partition);
                 self.returned.push(lease);
                 self.failures = if progress { 0 } else { self.failures + 1 };
                 // The first time it may be a matter of chance; after that it takes its time.
@@ -339,42 +383,57 @@ impl Leases {
         }
     }
 
-    async fn renew_if_due(&mut self) {
+    /// Whether it was due.
+    async fn renew_if_due(&mut self) -> bool {
         if self.now() < self.next_renew {
-            return;
+            return false;
         }
         self.next_renew = self.now() + self.shared.settings.lease_length / RENEW_DIVISOR;
+        self.alive_until = self.expiry();
         let leases: Vec<Lease> = self.held.values().map(|held| held.lease.clone()).collect();
         if leases.is_empty() {
-            return;
+            return true;
         }
         let store = &self.connection().store;
         let renewed = store_call("renew_leases", store.renew_leases(&leases, self.expiry())).await;
         let Ok(renewed) = renewed else {
             // Whoever takes over raises the epoch, so going on is safe. Try again soon.
-            self.next_renew = self.now() + ACQUIRE_INTERVAL;
-            return;
+            self.next_renew = self.now() + self.interval();
+            return true;
         };
         for lease in leases {
             if !renewed.iter().any(|kept| kept.partition == lease.partition) {
                 tracing::info!(partition = lease.partition.0, "partition lost");
-                self.stop(lease.partition);
+                self.lose(lease.partition);
             }
         }
+        true
     }
 
-    /// Waits until every partition is drained, renewing meanwhile, and gives the leases back. A
-    /// store that does not answer ends the wait.
+    /// Tells the other workers that their shares grow, waits until every partition is drained,
+    /// renewing meanwhile, and gives the leases back. A store that does not answer ends the wait.
     async fn drain(&mut self) {
         let settings = &self.shared.settings;
         let give_up = self.now() + settings.shutdown_grace + settings.lease_length;
+        let (store, worker) = (Arc::clone(&self.connection().store), settings.worker_id.clone());
+        let sleep = self.connection().clock.sleep_until(give_up);
+        tokio::select! {
+            biased;
+            // A failure has been reported. Then the others wait until its time is over.
+            _ = store_call("check_in", store.check_in(&worker, self.now(), Timestamp::MIN)) => {}
+            () = sleep => {}
+        }
         while !self.tasks.is_empty() && self.now() < give_up {
             let sleep = self.connection().clock.sleep_until(self.next_renew.min(give_up));
             tokio::select! {
                 biased;
                 Some(exit) = self.tasks.join_next_with_id() => self.left(exit),
-                () = sleep => self.renew_if_due().await,
+                () = sleep => {
+                    self.renew_if_due().await;
+                }
             }
+            self.all_left();
+            self.give_back().await;
         }
         self.give_back().await;
     }

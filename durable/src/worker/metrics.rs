@@ -22,8 +22,10 @@ pub struct Metrics {
     pub loads: u64,
     /// Partitions that this worker took.
     pub leases_acquired: u64,
-    /// Partitions that were lost or left.
+    /// Partitions that were lost, or left because of a failure.
     pub leases_lost: u64,
+    /// Partitions that this worker gave away, because others had too few.
+    pub leases_moved: u64,
 }
 
 /// The counters behind [`Metrics`].
@@ -38,6 +40,7 @@ pub(super) struct Counters {
     pub(super) loads: AtomicU64,
     pub(super) leases_acquired: AtomicU64,
     pub(super) leases_lost: AtomicU64,
+    pub(super) leases_moved: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -58,6 +61,7 @@ impl Counters {
             loads: of(&self.loads),
             leases_acquired: of(&self.leases_acquired),
             leases_lost: of(&self.leases_lost),
+            leases_moved: of(&self.leases_moved),
         }
     }
 }

@@ -170,9 +170,8 @@ impl Settings {
         if let HistoryRetention::LastTurns(turns) = &self.history {
             in_range("history", turns, &HISTORY_TURNS)?;
         }
-        // The identity under which free partitions are looked for is a little longer.
         let length = self.worker_id.len();
-        in_range("length of worker_id", &length, &(1..=limits::MAX_NAME_BYTES - 16))
+        in_range("length of worker_id", &length, &(1..=limits::MAX_NAME_BYTES))
     }
 }
 

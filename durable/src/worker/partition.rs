@@ -37,6 +37,9 @@ const LOAD_PAGE: usize = 500;
 /// After so many rounds without a wait, other tasks of the runtime get a chance.
 const ROUNDS_PER_YIELD: u64 = 16;
 
+/// Before a partition moves to another worker, activities get at most such a part of a lease.
+const MOVE_DIVISOR: u32 = 3;
+
 /// What all partitions of a worker use.
 pub(super) struct Shared {
     pub(super) connection: Arc<Connection>,
@@ -56,7 +59,7 @@ pub(super) struct Shared {
 pub(super) enum Exit {
     /// It was told to stop at once, maybe while a commit was under way.
     Stopped(Option<Unresolved>),
-    /// The worker shuts down, and everything is durable.
+    /// It was told to leave in good order, and everything is durable.
     Drained,
     /// Another owner has it, maybe since before the last commit happened.
     Lost(Option<Unresolved>),
@@ -104,6 +107,8 @@ pub(super) struct Partition {
     poll_limit: usize,
     wake: Arc<Notify>,
     /// Everything stops: the lease is lost, or the worker is gone.
+    /// The partition is to be left in good order.
+    pub(super) draining: CancellationToken,
     pub(super) stopped: CancellationToken,
     /// Parts that follow a batch that was too large, to be committed one by one.
     pub(super) single: Vec<Part>,
@@ -119,7 +124,7 @@ impl Partition {
         lease: Lease,
         wake: Arc<Notify>,
         arrivals: mpsc::Receiver<Arrival>,
-        stopped: CancellationToken,
+        (draining, stopped): (CancellationToken, CancellationToken),
     ) -> Self {
         let connection = Arc::clone(&shared.connection);
         let (results, ended) = mpsc::unbounded_channel();
@@ -142,6 +147,7 @@ impl Partition {
             next_poll: Timestamp::MIN,
             poll_limit: 0,
             wake,
+            draining,
             stopped,
             single: Vec::new(),
             progress: false,
@@ -295,7 +301,7 @@ impl Partition {
     }
 
     fn may_poll(&self) -> bool {
-        self.poll.is_none() && self.has_room() && !self.shared.draining.is_cancelled()
+        self.poll.is_none() && self.has_room() && !self.draining.is_cancelled()
     }
 
     /// How far ahead scheduled messages are kept in memory.
@@ -309,7 +315,7 @@ impl Partition {
         let takes_arrivals = self.has_room();
         tokio::select! {
             biased;
-            () = self.shared.draining.cancelled(), if self.grace_until.is_none() => {
+            () = self.draining.cancelled(), if self.grace_until.is_none() => {
                 self.begin_drain();
             }
             (parts, result) = ready(&mut self.flight) => {
@@ -384,7 +390,14 @@ impl Partition {
 
     fn begin_drain(&mut self) {
         self.entrance.close();
-        self.grace_until = Some(self.now() + self.shared.settings.shutdown_grace);
+        let settings = &self.shared.settings;
+        let grace = if self.shared.draining.is_cancelled() {
+            settings.shutdown_grace
+        } else {
+            // Others wait for it.
+            settings.shutdown_grace.min(settings.lease_length / MOVE_DIVISOR)
+        };
+        self.grace_until = Some(self.now() + grace);
         for running in self.running.values() {
             running.cancellation.cancel();
         }

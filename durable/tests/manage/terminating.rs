@@ -22,7 +22,7 @@ async fn tree(world: &World, client: &durable::Client) -> durable::Handle<u32> {
 /// Ends an instance as its owner would, while it is nobody's.
 async fn complete(world: &World, id: &str) {
     let now = world.now();
-    let leases = world.store.acquire_leases("worker", 4, now, now).await.unwrap();
+    let leases = world.store.acquire_leases("worker", 4, &[], now, now).await.unwrap();
     for lease in &leases {
         for stored in world.store.load_instances(lease, &[id.to_owned()]).await.unwrap() {
             let change = InstanceChange {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use durable::store::{
     Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
-    PartitionId, Payload, Polled, Result, Store, StoredInstance, Timestamp,
+    PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
 
@@ -58,15 +58,26 @@ impl Store for Watched {
         self.inner.reserve_numbers(count).await
     }
 
+    async fn check_in(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Peer>> {
+        let _open = self.open();
+        self.inner.check_in(worker, now, expires_at).await
+    }
+
     async fn acquire_leases(
         &self,
         owner: &str,
         limit: u16,
+        held: &[PartitionId],
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<Vec<Lease>> {
         let _open = self.open();
-        self.inner.acquire_leases(owner, limit, now, expires_at).await
+        self.inner.acquire_leases(owner, limit, held, now, expires_at).await
     }
 
     async fn renew_leases(&self, leases: &[Lease], expires_at: Timestamp) -> Result<Vec<Lease>> {

@@ -213,7 +213,7 @@ impl World {
     /// Changes what is stored as the state of an instance. No worker may be there.
     pub async fn edit_state(&self, id: &str, edit: impl Fn(&str) -> String) {
         let now = self.now() + FAR;
-        let leases = self.store.acquire_leases("test", 4, now, now).await.unwrap();
+        let leases = self.store.acquire_leases("test", 4, &[], now, now).await.unwrap();
         for lease in &leases {
             for stored in self.store.load_instances(lease, &[id.to_owned()]).await.unwrap() {
                 let record = stored.record;
@@ -246,7 +246,7 @@ impl World {
     pub async fn scheduled(&self) -> Vec<Message> {
         let mut scheduled = Vec::new();
         let later = self.now() + FAR;
-        for lease in self.store.acquire_leases("test", 4, later, later + FAR).await.unwrap() {
+        for lease in self.store.acquire_leases("test", 4, &[], later, later + FAR).await.unwrap() {
             scheduled
                 .extend(self.store.poll(&lease, Timestamp::MAX, 1_000).await.unwrap().scheduled);
         }

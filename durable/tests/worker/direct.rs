@@ -174,7 +174,9 @@ async fn signals_of_one_sender_are_applied_once_and_in_order_on_whichever_way() 
             };
             let (one, two) = world
                 .drive(async {
-                    tokio::join!(sender(worker.client(), "one"), sender(worker.client(), "two"))
+                    let (one, two) =
+                        (sender(worker.client(), "one"), sender(worker.client(), "two"));
+                    tokio::join!(Box::pin(one), Box::pin(two))
                 })
                 .await;
             let expected: Vec<u64> = (0..40).collect();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use durable::Client;
 use durable::store::{InstanceQuery, Status, Store, StoreErrorKind as Kind};
 use durable::testing::{self, Fault, FaultyStore, TestHub};
+use durable::{Client, Clock};
 
 use crate::programs::*;
 
@@ -78,6 +78,32 @@ async fn commits_whose_outcome_is_unknown_count_once() {
         &[Fault::Before(Kind::OutcomeUnknown), Fault::After(Kind::OutcomeUnknown)];
     survives(KINDS, 100).await;
     survives(KINDS, 0).await;
+}
+
+/// Another worker comes in the middle of it, and the first one goes in good order or dies.
+#[tokio::test]
+async fn partitions_that_move_between_stores_that_fail_lose_nothing() {
+    const KINDS: &[Fault] = &[
+        Fault::Before(Kind::Unavailable),
+        Fault::Before(Kind::OutcomeUnknown),
+        Fault::After(Kind::OutcomeUnknown),
+    ];
+    for seed in 0..12 {
+        let world = World::new().with(|store| Arc::new(FaultyStore::seeded(store, seed, 6, KINDS)));
+        let lease = std::time::Duration::from_secs(2);
+        let builder = || world.builder().lease_length(lease);
+        let one = builder().worker_id("one").start().await.unwrap();
+        let scenario = tokio::spawn(scenario(world.stranger()));
+        let two = builder().worker_id("two").start().await.unwrap();
+        world.drive(world.clock.sleep_until(world.now() + lease * 2)).await;
+        assert!(two.metrics().leases_acquired > 0, "seed {seed}");
+        if seed % 2 == 0 {
+            world.drive(one.shutdown()).await;
+        } else {
+            drop(one);
+        }
+        assert_eq!(world.drive(scenario).await.unwrap(), EXPECTED, "seed {seed}");
+    }
 }
 
 /// Answers to clients in the worker's own process are stored nowhere: a commit in doubt must not

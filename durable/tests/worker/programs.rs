@@ -54,7 +54,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let memory = Arc::new(MemoryStore::with_partitions(4));
+        Self::with_partitions(4)
+    }
+
+    pub fn with_partitions(partitions: u16) -> Self {
+        let memory = Arc::new(MemoryStore::with_partitions(partitions));
         Self {
             store: memory.clone(),
             memory,

@@ -2,12 +2,21 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use durable::store::Store;
-use durable::{Client, Worker};
+use durable::{Client, Clock as _, SystemClock, Timestamp, Worker};
 
 use super::Options;
 use super::programs::register;
+
+/// The lease of workers elsewhere: short, so that they soon have their shares.
+const LEASE_LENGTH: Duration = Duration::from_secs(3);
+/// How long they may take for that.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often is looked whether they have.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The workers of a run: one in this process, or several elsewhere.
 pub(crate) enum Fleet {
@@ -28,6 +37,9 @@ impl Fleet {
                 .spawn()
         };
         let processes = (0..count).map(|_| start()).collect::<Result<_, _>>()?;
+        tokio::time::timeout(PATIENCE, even_shares(&*store, count))
+            .await
+            .context("the workers did not get their shares")??;
         Ok(Self::Elsewhere { client: Client::new(store), processes })
     }
 
@@ -61,9 +73,29 @@ impl Fleet {
     }
 }
 
+/// Waits until so many workers share the partitions evenly.
+async fn even_shares(store: &dyn Store, count: u32) -> anyhow::Result<()> {
+    let (workers, partitions) =
+        (usize::try_from(count)?, usize::from(store.hub().await?.partitions));
+    let even = partitions / workers..=partitions.div_ceil(workers);
+    let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        let peers = store.check_in("bench", SystemClock.now(), Timestamp::MIN).await?;
+        let is_even = peers.iter().all(|peer| even.contains(&usize::from(peer.partitions)));
+        let held: usize = peers.iter().map(|peer| usize::from(peer.partitions)).sum();
+        if peers.len() == workers && is_even && held == partitions {
+            return Ok(());
+        }
+        ticks.tick().await;
+    }
+}
+
 /// A worker as the options want it.
 pub(crate) async fn worker(options: &Options, store: Arc<dyn Store>) -> anyhow::Result<Worker> {
     let mut builder = register(Worker::builder(store)).check_determinism(false);
+    if options.serve {
+        builder = builder.lease_length(LEASE_LENGTH);
+    }
     if let Some(count) = options.resident {
         builder = builder.resident_instances(count);
     }

@@ -43,7 +43,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// How many processes run a worker; without it one worker runs in this process.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     workers: Option<u32>,
     /// Only runs a worker, until its standard input ends. What `--workers` starts.
     #[arg(long, hide = true)]
