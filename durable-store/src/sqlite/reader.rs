@@ -23,6 +23,10 @@ use super::messages::seq_range;
 use super::script::{Rows, Script};
 use super::sql;
 
+/// The sources of rows of [`sql::POLL`]; the third is the schedule.
+const FENCE: i64 = 0;
+const INBOX: i64 = 1;
+
 type Fetched<T> = std::result::Result<T, sqlx::Error>;
 
 /// The reading side of a store.
@@ -133,33 +137,36 @@ impl Reader {
         horizon: Timestamp,
         limit: usize,
     ) -> Result<Polled> {
-        let mut script = fence(lease)?;
+        let mut script = Script::of(sql::POLL);
+        script.bind(i64::from(lease.partition.0))?;
+        script.bind(lease.epoch)?;
         let (first, end) = seq_range(lease.partition);
-        script.push(sql::POLL_INBOX);
         script.bind(first)?;
         script.bind(end)?;
         script.bind(rows_limit(limit))?;
-        script.push(sql::POLL_SCHEDULED);
         script.bind(i64::from(lease.partition.0))?;
         script.bind(horizon.as_micros())?;
         script.bind(rows_limit(limit))?;
-        let outcomes = self.fenced("poll", lease, &script).await?;
-        let [inbox, scheduled] = &*outcomes else {
-            return Ok(Polled::default());
-        };
-        let decode = |row: &SqliteRow| {
+        let rows = self.rows("poll", &script).await?;
+        let sources: Vec<i64> = self.decoded("poll", &rows, |row| row.try_get(0))?;
+        if sources.first() != Some(&FENCE) {
+            return Err(lease_lost("poll", lease));
+        }
+        let messages = self.decoded("poll", &rows[1..], |row| {
             Ok(Message {
-                id: row.try_get(0)?,
+                id: row.try_get(3)?,
                 partition: lease.partition,
-                target: row.try_get(1)?,
-                due_at: time(row, 2)?,
-                body: payload(row, 3)?,
+                target: row.try_get(4)?,
+                due_at: time(row, 1)?,
+                body: payload(row, 5)?,
             })
-        };
-        Ok(Polled {
-            inbox: self.decoded("poll", inbox, decode)?,
-            scheduled: self.decoded("poll", scheduled, decode)?,
-        })
+        })?;
+        let mut polled = Polled::default();
+        for (source, message) in sources.into_iter().skip(1).zip(messages) {
+            let list = if source == INBOX { &mut polled.inbox } else { &mut polled.scheduled };
+            list.push(message);
+        }
+        Ok(polled)
     }
 
     pub(super) async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
