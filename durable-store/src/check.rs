@@ -28,8 +28,9 @@ impl Check {
         self.text("worker identity", owner, limits::MAX_NAME_BYTES)
     }
 
-    /// All parts of a batch that a lease of `lease.partition` may commit.
-    pub(crate) fn batch(&mut self, lease: &Lease, batch: &Batch) -> Result<()> {
+    /// All parts of a batch that a lease of `lease.partition` may commit; returns how many bytes of
+    /// text they hold.
+    pub(crate) fn batch(&mut self, lease: &Lease, batch: &Batch) -> Result<usize> {
         let mut seen = HashSet::with_capacity(batch.instances.len());
         for change in &batch.instances {
             self.change(lease, change)?;
@@ -69,8 +70,8 @@ impl Check {
         self.total()
     }
 
-    /// All envelopes of one `send`.
-    pub(crate) fn envelopes(&mut self, envelopes: &[Envelope]) -> Result<()> {
+    /// All envelopes of one `send`; returns how many bytes of text they hold.
+    pub(crate) fn envelopes(&mut self, envelopes: &[Envelope]) -> Result<usize> {
         for envelope in envelopes {
             self.envelope(envelope)?;
         }
@@ -197,7 +198,7 @@ impl Check {
         Ok(())
     }
 
-    fn total(&self) -> Result<()> {
+    fn total(&self) -> Result<usize> {
         if self.total > limits::MAX_BATCH_BYTES {
             return Err(self.over(format!(
                 "the batch has {} bytes, the limit is {} bytes: split it",
@@ -205,7 +206,7 @@ impl Check {
                 limits::MAX_BATCH_BYTES
             )));
         }
-        Ok(())
+        Ok(self.total)
     }
 
     fn over(&self, detail: String) -> StoreError {
@@ -230,7 +231,7 @@ impl Envelope {
     /// [`Limit`](StoreErrorKind::Limit) and [`Other`](StoreErrorKind::Other), as of
     /// [`Store::send`](crate::Store::send).
     pub fn check(&self, hub: Hub) -> Result<()> {
-        Check::new("send", hub.partitions).envelopes(std::slice::from_ref(self))
+        Check::new("send", hub.partitions).envelopes(std::slice::from_ref(self)).map(drop)
     }
 }
 

@@ -20,8 +20,8 @@ pub mod limits {
     pub const MAX_MESSAGE_ID_BYTES: usize = 1024;
     /// Largest single payload (a state, a message, a result), in bytes.
     pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
-    /// Most text in one batch or one `send`, ids and payloads together, in bytes. `SQLite` takes
-    /// values of 10^9 bytes, and escaping can make JSON six times as long as the text in it.
+    /// Most text in one batch or one `send`, ids and payloads together, in bytes: all of it is in
+    /// memory at once, and in one transaction.
     pub const MAX_BATCH_BYTES: usize = 128 * 1024 * 1024;
     /// Most tags of one instance.
     pub const MAX_TAGS: usize = 64;

@@ -2,24 +2,30 @@
 //! One writer applies what waits in groups; a few connections read beside it. This file opens
 //! and closes a store and hands each operation to the part that does it.
 
-mod batch;
+mod checkpointer;
+mod cleaning;
+mod committing;
+mod database;
 mod errors;
+mod instances;
 mod leases;
 mod liveness;
+mod messages;
 mod reader;
 mod schema;
 mod script;
 mod sending;
 mod sql;
+mod statement;
+mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::Timestamp;
@@ -32,24 +38,17 @@ use crate::model::{
 };
 use crate::store::{Result, Store};
 
-use batch::CommitScript;
-use errors::{classify, closed};
-use liveness::LockFiles;
+use errors::closed;
 use reader::Reader;
-use writer::{Job, Output, Work, Writer};
+use work::{Job, Output, Work};
+use writer::Running;
 
 /// How long a lock by another process is waited for, unless the options say otherwise.
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that read.
 const READERS: u32 = 4;
-/// Prepared scripts that the writer keeps.
-const WRITER_STATEMENTS: usize = 512;
-/// Pages (of 4 KiB) at which the writer itself copies the write-ahead log back, should the
-/// background not have done it. A log that starts over in blocks it has already is flushed in about
-/// two thirds of the time of one that grows, so it is kept small.
-const LOG_LIMIT_PAGES: &str = "4096";
-/// The page cache of the writer, in KiB (negative by the pragma's convention).
-const WRITER_CACHE: &str = "-65536";
+/// Prepared scripts that each of them keeps.
+const READER_STATEMENTS: usize = 128;
 
 /// What a commit waits for before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,41 +114,11 @@ impl SqliteOptions {
     /// number of partitions that cannot be.
     pub async fn open(self) -> Result<SqliteStore> {
         self.check()?;
-        let mut connection = self.connect(&self.path, self.create).await?;
-        let partitions =
-            schema::prepare(&mut connection, &self.path, self.partitions, self.busy_timeout)
-                .await?;
-        // One name for one file, however it was reached: the lock files lie beside it.
-        let path = Arc::new(self.path.canonicalize().unwrap_or_else(|_| self.path.clone()));
-        let checkpointer = self.connect(&path, false).await?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(self.connection(&path, false).pragma("query_only", "ON"));
-        let failed = |error| classify("open", &path, &Arc::new(error));
-        let data_version = sqlx::query_scalar(sql::DATA_VERSION)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
         let hints = broadcast::Sender::new(limits::HINT_CAPACITY);
-        let (checkpoint, wake) = mpsc::channel(1);
-        let (queue, jobs) = mpsc::channel(writer::MAX_QUEUED_OPERATIONS);
-        let writer = Writer {
-            connection,
-            path: Arc::clone(&path),
-            locks: LockFiles::beside(&path),
-            hints: hints.clone(),
-            partitions,
-            checkpoint,
-            checkpointer: tokio::spawn(writer::checkpoint(checkpointer, wake)),
-            data_version,
-            groups: 0,
-            bytes: 0,
-        };
-        tokio::spawn(writer.run(jobs));
-        Ok(SqliteStore { partitions, queue, reader: Reader { pool, path }, hints })
+        let busy_timeout = self.busy_timeout;
+        let Running { queue, path, partitions } = writer::start(self, hints.clone()).await?;
+        let reader = Reader { pool: readers(&path, busy_timeout), path };
+        Ok(SqliteStore { partitions, queue, reader, hints })
     }
 
     /// What can be said before the file is touched. The marks of a file are looked at because a
@@ -199,30 +168,22 @@ impl SqliteOptions {
             },
         }
     }
+}
 
-    fn connection(&self, path: &Path, create: bool) -> SqliteConnectOptions {
-        let synchronous = match self.synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-        };
-        SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(create)
-            .busy_timeout(self.busy_timeout)
-            .foreign_keys(false)
-            .synchronous(synchronous)
-            .statement_cache_capacity(WRITER_STATEMENTS)
-            .pragma("wal_autocheckpoint", LOG_LIMIT_PAGES)
-            .disable_statement_logging()
-    }
-
-    async fn connect(&self, path: &Path, create: bool) -> Result<SqliteConnection> {
-        self.connection(path, create)
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
-            .await
-            .map_err(|error| classify("open", path, &Arc::new(error)))
-    }
+/// The connections that read the database at `path`, made when they are needed.
+fn readers(path: &Path, busy_timeout: Duration) -> SqlitePool {
+    let connection = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(busy_timeout)
+        .statement_cache_capacity(READER_STATEMENTS)
+        .pragma("query_only", "ON")
+        .disable_statement_logging();
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(connection)
 }
 
 /// A hub in a `SQLite` file. Clones share it, and several processes may open the same file.
@@ -361,15 +322,14 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
-        Check::new("commit", self.partitions).batch(lease, &batch)?;
-        let script = CommitScript::new(lease, &batch)?;
-        drop(batch);
-        self.write("commit", Work::Commit(script)).await.map(drop)
+        let bytes = Check::new("commit", self.partitions).batch(lease, &batch)?;
+        let lease = lease.clone();
+        self.write("commit", Work::Commit { lease, batch, bytes }).await.map(drop)
     }
 
     async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>> {
-        Check::new("send", self.partitions).envelopes(&envelopes)?;
-        match self.write("send", Work::Send { envelopes, now }).await? {
+        let bytes = Check::new("send", self.partitions).envelopes(&envelopes)?;
+        match self.write("send", Work::Send { envelopes, now, bytes }).await? {
             Output::Accepted(answers) => Ok(answers),
             _ => Err(closed("send")),
         }

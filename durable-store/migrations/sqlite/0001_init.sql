@@ -74,12 +74,9 @@ CREATE INDEX progress_busy ON progress (no) WHERE busy = 1;
 CREATE INDEX progress_finished ON progress (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Numbers of instances that were purged: their side rows and their history are deleted bit by bit.
--- `fresh` marks those of the transaction under way.
 CREATE TABLE garbage (
-    no INTEGER PRIMARY KEY,
-    fresh INTEGER NOT NULL
+    no INTEGER PRIMARY KEY
 );
-CREATE INDEX garbage_fresh ON garbage (no) WHERE fresh = 1;
 
 CREATE TABLE side (
     no INTEGER NOT NULL,
@@ -88,12 +85,14 @@ CREATE TABLE side (
     PRIMARY KEY (no, key)
 ) WITHOUT ROWID;
 
+-- In the order of writing, so that the turns of many instances in one commit fill a few pages: in
+-- the order of the key each would rewrite a page of its own.
 CREATE TABLE history (
     no INTEGER NOT NULL,
     turn INTEGER NOT NULL,
-    events TEXT NOT NULL,
-    PRIMARY KEY (no, turn)
-) WITHOUT ROWID;
+    events TEXT NOT NULL
+);
+CREATE UNIQUE INDEX history_turn ON history (no, turn);
 
 -- Messages for the owners to fetch. The partition stands in the upper bits of `seq` (from bit 48
 -- on), so that a partition's messages lie together in their order of arrival without an index.
@@ -128,9 +127,3 @@ CREATE TABLE reply (
     at INTEGER NOT NULL
 );
 CREATE INDEX reply_at ON reply (at);
-
--- Always empty. A script that must not go on inserts a row here, which the check refuses, so that
--- the statements after it, the commit among them, are not reached.
-CREATE TABLE expectation (
-    met INTEGER NOT NULL CHECK (met)
-);

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection};
+use rusqlite::{Connection, Result};
 
 use crate::Timestamp;
 use crate::model::{Lease, PartitionId, Peer};
 
 use super::liveness::LockFiles;
-use super::script::Script;
 use super::sql;
-use super::writer::Failure;
+use super::statement::{run, run_each};
 
 /// A row of the table of partitions.
 struct Part {
@@ -22,16 +21,16 @@ struct Part {
 }
 
 /// Takes up to `limit` partitions for `owner`.
-pub(super) async fn acquire(
-    connection: &mut SqliteConnection,
+pub(super) fn acquire(
+    connection: &Connection,
     locks: &mut LockFiles,
     owner: &str,
     limit: u16,
     held: &[PartitionId],
     now: Timestamp,
     expires_at: Timestamp,
-) -> Result<Vec<Lease>, Failure> {
-    let mut parts = read_parts(connection).await?;
+) -> Result<Vec<Lease>> {
+    let mut parts = read_parts(connection)?;
     parts.retain(|part| !held.contains(&PartitionId(part.id)));
     let mut dead = HashMap::new();
     let mut is_open = |part: &Part| match &part.owner {
@@ -51,12 +50,8 @@ pub(super) async fn acquire(
     }
     chosen.sort_by_key(|part| part.id);
     let guarded = locks.hold(owner);
-    let mut script = Script::of(sql::TAKE_PARTS);
-    script.bind(owner.to_owned())?;
-    script.bind(expires_at.as_micros())?;
-    script.bind(guarded)?;
-    script.bind_rows(&chosen.iter().map(|part| part.id).collect::<Vec<_>>())?;
-    script.run_all(connection).await?;
+    let rows = chosen.iter().map(|part| (part.id, owner, expires_at.as_micros(), guarded));
+    run_each(connection, sql::TAKE_PART, rows)?;
     let taken = chosen.into_iter().map(|part| Lease {
         partition: PartitionId(part.id),
         epoch: part.epoch + 1,
@@ -67,82 +62,65 @@ pub(super) async fn acquire(
 }
 
 /// Notes that `worker` is alive until `expires_at`, and returns who is at `now`.
-pub(super) async fn check_in(
-    connection: &mut SqliteConnection,
+pub(super) fn check_in(
+    connection: &Connection,
     locks: &mut LockFiles,
     worker: &str,
     now: Timestamp,
     expires_at: Timestamp,
-) -> Result<Vec<Peer>, Failure> {
+) -> Result<Vec<Peer>> {
     let guarded = expires_at > now && locks.hold(worker);
-    let mut script = Script::of(sql::PUT_WORKER);
-    script.bind(worker.to_owned())?;
-    script.bind(expires_at.as_micros())?;
-    script.bind(guarded)?;
-    let read = script.push(sql::READ_WORKERS);
-    let outcomes = script.run_all(connection).await?;
+    run(connection, sql::PUT_WORKER, (worker, expires_at.as_micros(), guarded))?;
     let (mut alive, mut gone) = (Vec::new(), Vec::new());
-    for row in outcomes.get(read).iter().flat_map(|outcome| &outcome.rows) {
-        let name: String = row.try_get(0)?;
-        let is_over = row.try_get::<i64, _>(1)? <= now.as_micros();
-        if is_over || (row.try_get(2)? && locks.is_dead(&name)) {
-            gone.push(name);
+    let mut query = connection.prepare_cached(sql::READ_WORKERS)?;
+    let mut rows = query.query(())?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let is_over = row.get::<_, i64>(1)? <= now.as_micros();
+        if is_over || (row.get(2)? && locks.is_dead(&name)) {
+            gone.push((name,));
         } else {
-            alive.push(Peer { worker: name, partitions: row.try_get(3)? });
+            alive.push(Peer { worker: name, partitions: row.get(3)? });
         }
     }
-    if !gone.is_empty() {
-        let mut script = Script::of(sql::DELETE_WORKERS);
-        script.bind_rows(&gone)?;
-        script.run_all(connection).await?;
-    }
+    drop(rows);
+    run_each(connection, sql::DELETE_WORKER, gone)?;
     Ok(alive)
 }
 
-async fn read_parts(connection: &mut SqliteConnection) -> Result<Vec<Part>, Failure> {
-    let rows = sqlx::query(sql::READ_PARTS).fetch_all(connection).await?;
-    let mut parts = Vec::with_capacity(rows.len());
-    for row in rows {
-        parts.push(Part {
-            id: row.try_get(0)?,
-            epoch: row.try_get(1)?,
-            owner: row.try_get(2)?,
-            expires_at: row.try_get(3)?,
-            guarded: row.try_get(4)?,
-        });
-    }
-    Ok(parts)
+fn read_parts(connection: &Connection) -> Result<Vec<Part>> {
+    let mut query = connection.prepare_cached(sql::READ_PARTS)?;
+    let parts = query.query_map((), |row| {
+        Ok(Part {
+            id: row.get(0)?,
+            epoch: row.get(1)?,
+            owner: row.get(2)?,
+            expires_at: row.get(3)?,
+            guarded: row.get(4)?,
+        })
+    })?;
+    parts.collect()
 }
 
 /// Extends those of `leases` that are current, and returns them.
-pub(super) async fn renew(
-    connection: &mut SqliteConnection,
+pub(super) fn renew(
+    connection: &Connection,
     leases: &[Lease],
     expires_at: Timestamp,
-) -> Result<Vec<Lease>, Failure> {
-    let mut script = Script::of(sql::RENEW_PARTS);
-    script.bind(expires_at.as_micros())?;
-    script.bind_rows(&keys(leases))?;
-    let outcomes = script.run_all(connection).await?;
-    let mut current = Vec::new();
-    for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
-        current.push(row.try_get::<u16, _>(0)?);
+) -> Result<Vec<Lease>> {
+    let mut renewed = Vec::with_capacity(leases.len());
+    for lease in leases {
+        let row = (lease.partition.0, lease.epoch, expires_at.as_micros());
+        if run(connection, sql::RENEW_PART, row)? > 0 {
+            renewed.push(Lease { expires_at, ..lease.clone() });
+        }
     }
-    let renewed = leases.iter().filter(|lease| current.contains(&lease.partition.0));
-    Ok(renewed.map(|lease| Lease { expires_at, ..lease.clone() }).collect())
+    Ok(renewed)
 }
 
 /// Gives `leases` back, as far as they are current.
-pub(super) async fn release(
-    connection: &mut SqliteConnection,
-    leases: &[Lease],
-) -> Result<(), Failure> {
-    let mut script = Script::of(sql::RELEASE_PARTS);
-    script.bind_rows(&keys(leases))?;
-    script.run_all(connection).await?;
+pub(super) fn release(connection: &Connection, leases: &[Lease]) -> Result<()> {
+    let keys = leases.iter().map(|lease| (lease.partition.0, lease.epoch));
+    run_each(connection, sql::RELEASE_PART, keys)?;
     Ok(())
-}
-
-fn keys(leases: &[Lease]) -> Vec<(u16, i64)> {
-    leases.iter().map(|lease| (lease.partition.0, lease.epoch)).collect()
 }

@@ -18,10 +18,14 @@ use crate::model::{
 };
 use crate::store::Result;
 
-use super::batch::seq_range;
-use super::errors::classify;
-use super::script::{Outcome, Script};
+use super::errors::classify_read;
+use super::messages::seq_range;
+use super::script::{Rows, Script};
 use super::sql;
+
+/// The sources of rows of [`sql::POLL`]; the third is the schedule.
+const FENCE: i64 = 0;
+const INBOX: i64 = 1;
 
 type Fetched<T> = std::result::Result<T, sqlx::Error>;
 
@@ -40,7 +44,7 @@ impl Reader {
         operation: &'static str,
         lease: &Lease,
         script: &Script,
-    ) -> Result<Vec<Outcome>> {
+    ) -> Result<Vec<Rows>> {
         let fetched = async {
             // A transaction of sqlx is rolled back even if this future is dropped in the middle.
             let mut transaction = self.pool.begin().await?;
@@ -49,7 +53,7 @@ impl Reader {
             Fetched::Ok(outcomes)
         };
         let mut outcomes = self.classified(operation, fetched.await)?;
-        if outcomes.first().is_none_or(|fence| fence.rows.is_empty()) {
+        if outcomes.first().is_none_or(Vec::is_empty) {
             return Err(lease_lost(operation, lease));
         }
         outcomes.remove(0);
@@ -63,11 +67,11 @@ impl Reader {
             script.run_all(&mut connection).await
         };
         let outcomes = self.classified(operation, fetched.await)?;
-        Ok(outcomes.into_iter().flat_map(|outcome| outcome.rows).collect())
+        Ok(outcomes.into_iter().flatten().collect())
     }
 
     fn classified<T>(&self, operation: &'static str, fetched: Fetched<T>) -> Result<T> {
-        fetched.map_err(|error| classify(operation, &self.path, &Arc::new(error)))
+        fetched.map_err(|error| classify_read(operation, &self.path, error))
     }
 
     fn decoded<T>(
@@ -80,17 +84,17 @@ impl Reader {
     }
 
     /// The instances of two outcomes: rows, and side rows.
-    fn stored(&self, operation: &'static str, outcomes: &[Outcome]) -> Result<Vec<StoredInstance>> {
+    fn stored(&self, operation: &'static str, outcomes: &[Rows]) -> Result<Vec<StoredInstance>> {
         let [instances, side] = outcomes else {
             return Ok(Vec::new());
         };
         let mut by_number: HashMap<i64, Vec<(SideKey, Payload)>> = HashMap::new();
-        for (no, key, body) in self.decoded(operation, &side.rows, |row| {
+        for (no, key, body) in self.decoded(operation, side, |row| {
             Ok((row.try_get(0)?, row.try_get(1)?, payload(row, 2)?))
         })? {
             by_number.entry(no).or_default().push((key, body));
         }
-        let records = self.decoded(operation, &instances.rows, record)?;
+        let records = self.decoded(operation, instances, record)?;
         let stored = records.into_iter().map(|record| StoredInstance {
             side: by_number.remove(&record.no.0).unwrap_or_default(),
             record,
@@ -133,33 +137,36 @@ impl Reader {
         horizon: Timestamp,
         limit: usize,
     ) -> Result<Polled> {
-        let mut script = fence(lease)?;
+        let mut script = Script::of(sql::POLL);
+        script.bind(i64::from(lease.partition.0))?;
+        script.bind(lease.epoch)?;
         let (first, end) = seq_range(lease.partition);
-        script.push(sql::POLL_INBOX);
         script.bind(first)?;
         script.bind(end)?;
         script.bind(rows_limit(limit))?;
-        script.push(sql::POLL_SCHEDULED);
         script.bind(i64::from(lease.partition.0))?;
         script.bind(horizon.as_micros())?;
         script.bind(rows_limit(limit))?;
-        let outcomes = self.fenced("poll", lease, &script).await?;
-        let [inbox, scheduled] = &*outcomes else {
-            return Ok(Polled::default());
-        };
-        let decode = |row: &SqliteRow| {
+        let rows = self.rows("poll", &script).await?;
+        let sources: Vec<i64> = self.decoded("poll", &rows, |row| row.try_get(0))?;
+        if sources.first() != Some(&FENCE) {
+            return Err(lease_lost("poll", lease));
+        }
+        let messages = self.decoded("poll", &rows[1..], |row| {
             Ok(Message {
-                id: row.try_get(0)?,
+                id: row.try_get(3)?,
                 partition: lease.partition,
-                target: row.try_get(1)?,
-                due_at: time(row, 2)?,
-                body: payload(row, 3)?,
+                target: row.try_get(4)?,
+                due_at: time(row, 1)?,
+                body: payload(row, 5)?,
             })
-        };
-        Ok(Polled {
-            inbox: self.decoded("poll", &inbox.rows, decode)?,
-            scheduled: self.decoded("poll", &scheduled.rows, decode)?,
-        })
+        })?;
+        let mut polled = Polled::default();
+        for (source, message) in sources.into_iter().skip(1).zip(messages) {
+            let list = if source == INBOX { &mut polled.inbox } else { &mut polled.scheduled };
+            list.push(message);
+        }
+        Ok(polled)
     }
 
     pub(super) async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
@@ -357,8 +364,11 @@ mod tests {
         sqlx::raw_sql(schema).execute(&mut connection).await.unwrap();
         let script = find_script(&query, None, 10).unwrap().explained();
         let rows = script.run_all(&mut connection).await.unwrap();
-        let rows = rows.iter().flat_map(|outcome| &outcome.rows);
-        rows.map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+        rows.iter()
+            .flatten()
+            .map(|row| row.get::<String, _>("detail"))
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     #[tokio::test]

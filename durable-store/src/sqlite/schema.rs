@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Executor, Row, SqliteConnection};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Result;
 
+use super::SqliteOptions;
 use super::errors::{classify, is_busy};
 use super::sql;
 
@@ -28,41 +29,34 @@ struct Marks {
     tables: i64,
 }
 
-/// Prepares the file behind `connection`, with `partitions` if it is new; returns the number of
+/// Prepares the file behind `connection` as `options` want it if it is new; returns the number of
 /// partitions that it has.
-pub(super) async fn prepare(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    partitions: u16,
-    busy_timeout: Duration,
-) -> Result<u16> {
-    let failed = |error: sqlx::Error| classify("open", path, &Arc::new(error));
-    let marks = read_marks(connection).await.map_err(failed)?;
+pub(super) fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<u16> {
+    let SqliteOptions { path, partitions, busy_timeout, .. } = options;
+    let failed = |error: rusqlite::Error| classify("open", path, &Arc::new(error));
+    let marks = read_marks(connection).map_err(failed)?;
     check_marks(&marks, path)?;
-    set_journal_mode(connection, busy_timeout).await.map_err(failed)?;
+    set_journal_mode(connection, *busy_timeout).map_err(failed)?;
     if marks.version < newest() {
-        connection.execute(sql::BEGIN).await.map_err(failed)?;
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = Transaction::new_unchecked(connection, immediate).map_err(failed)?;
         // Read again: another process may have been faster.
-        let marks = read_marks(connection).await.map_err(failed)?;
-        let migrated = match check_marks(&marks, path) {
-            Ok(()) => migrate(connection, &marks, partitions).await.map_err(failed),
-            Err(refused) => Err(refused),
-        };
-        let end = if migrated.is_ok() { sql::COMMIT } else { sql::ROLLBACK };
-        connection.execute(end).await.map_err(failed)?;
-        migrated?;
+        let marks = read_marks(&transaction).map_err(failed)?;
+        check_marks(&marks, path)?;
+        migrate(&transaction, &marks, *partitions).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
     }
-    let row = connection.fetch_one(sql::READ_HUB).await.map_err(failed)?;
-    row.try_get::<u16, _>(0).map_err(failed)
+    connection.query_row(sql::READ_HUB, (), |row| row.get(0)).map_err(failed)
 }
 
 fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-async fn read_marks(connection: &mut SqliteConnection) -> std::result::Result<Marks, sqlx::Error> {
-    let row = connection.fetch_one(sql::READ_MARKS).await?;
-    Ok(Marks { application_id: row.try_get(0)?, version: row.try_get(1)?, tables: row.try_get(2)? })
+fn read_marks(connection: &Connection) -> rusqlite::Result<Marks> {
+    connection.query_row(sql::READ_MARKS, (), |row| {
+        Ok(Marks { application_id: row.get(0)?, version: row.get(1)?, tables: row.get(2)? })
+    })
 }
 
 fn check_marks(marks: &Marks, path: &Path) -> Result<()> {
@@ -94,43 +88,32 @@ fn check_marks(marks: &Marks, path: &Path) -> Result<()> {
 }
 
 /// Switching to WAL takes a lock that the busy timeout does not wait for, so it is tried again.
-async fn set_journal_mode(
-    connection: &mut SqliteConnection,
-    busy_timeout: Duration,
-) -> std::result::Result<(), sqlx::Error> {
-    let row = connection.fetch_one(sql::READ_JOURNAL_MODE).await?;
-    if row.try_get::<String, _>(0)? == "wal" {
+fn set_journal_mode(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+    let mode: String = connection.query_row(sql::READ_JOURNAL_MODE, (), |row| row.get(0))?;
+    if mode == "wal" {
         return Ok(());
     }
     let mut attempts = busy_timeout.as_millis() / RETRY_INTERVAL.as_millis();
-    let mut interval = tokio::time::interval(RETRY_INTERVAL);
     loop {
-        interval.tick().await;
-        match connection.execute(sql::SET_JOURNAL_MODE).await {
-            Ok(_) => return Ok(()),
+        match connection.execute_batch(sql::SET_JOURNAL_MODE) {
             Err(error) if is_busy(&error) && attempts > 0 => attempts -= 1,
-            Err(error) => return Err(error),
+            result => return result,
         }
+        std::thread::sleep(RETRY_INTERVAL);
     }
 }
 
-async fn migrate(
-    connection: &mut SqliteConnection,
-    marks: &Marks,
-    partitions: u16,
-) -> std::result::Result<(), sqlx::Error> {
+fn migrate(connection: &Connection, marks: &Marks, partitions: u16) -> rusqlite::Result<()> {
     let applied = usize::try_from(marks.version).unwrap_or(0);
     for migration in MIGRATIONS.iter().skip(applied) {
-        connection.execute(sqlx::raw_sql(*migration)).await?;
+        connection.execute_batch(migration)?;
     }
     if applied == 0 {
-        let partitions = i64::from(partitions);
-        sqlx::query(sql::CREATE_HUB).bind(partitions).execute(&mut *connection).await?;
-        sqlx::query(sql::CREATE_PARTS).bind(partitions).execute(&mut *connection).await?;
+        connection.execute(sql::CREATE_HUB, (partitions,))?;
+        connection.execute(sql::CREATE_PARTS, (partitions,))?;
     }
     // A pragma takes no parameters; both values are numbers of ours.
     let marks =
         format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}", newest());
-    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(marks))).await?;
-    Ok(())
+    connection.execute_batch(&marks)
 }

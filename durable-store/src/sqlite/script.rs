@@ -1,5 +1,5 @@
-//! Several statements that travel to the database in one call. Each call is two hops between
-//! threads, so this is what keeps a small commit cheap. It knows no table.
+//! Several queries of the reader that travel to the database in one call, because each call is two
+//! hops between threads. It knows no table.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,43 +12,16 @@ use sqlx::{Arguments, AssertSqlSafe, Either, Encode, Executor, Sqlite, SqliteCon
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Result;
 
-use super::sql;
-
 /// Statements and their parameters. The text is made of constants only; whatever comes from
 /// outside is a parameter. Equal texts share one prepared statement per connection.
 #[derive(Default)]
 pub(super) struct Script {
     text: String,
     arguments: SqliteArguments,
-    statements: usize,
-    bytes: usize,
 }
 
-/// What one statement of a script did.
-#[derive(Default)]
-pub(super) struct Outcome {
-    /// The rows that it returned.
-    pub(super) rows: Vec<SqliteRow>,
-    /// The rows that it inserted, updated or deleted.
-    pub(super) changes: u64,
-}
-
-/// Where a script stopped, and why.
-pub(super) struct Stopped {
-    pub(super) at: Place,
-    pub(super) error: sqlx::Error,
-}
-
-/// A place in a script that is part of a transaction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Where the transaction begins.
-    Begin,
-    /// The statement after so many others.
-    Statement(usize),
-    /// Where it is committed.
-    Commit,
-}
+/// What one statement of a script returned.
+pub(super) type Rows = Vec<SqliteRow>;
 
 /// Stands between statements.
 const SEPARATOR: &str = ";\n";
@@ -61,14 +34,12 @@ impl Script {
         script
     }
 
-    /// Adds a statement and returns its place among the outcomes.
-    pub(super) fn push(&mut self, statement: &'static str) -> usize {
-        if self.statements > 0 {
+    /// Adds a statement.
+    pub(super) fn push(&mut self, statement: &'static str) {
+        if !self.text.is_empty() {
             self.text.push_str(SEPARATOR);
         }
         self.text.push_str(statement);
-        self.statements += 1;
-        self.statements - 1
     }
 
     /// Adds to the last statement.
@@ -93,7 +64,6 @@ impl Script {
             StoreError::new(StoreErrorKind::Other, "bind", "rows cannot be written as JSON")
                 .with_source(cause)
         })?;
-        self.bytes += json.len();
         self.bind(json)
     }
 
@@ -104,68 +74,20 @@ impl Script {
         self
     }
 
-    /// The size of its lists, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Runs all statements and returns what each did.
+    /// Runs all statements and returns the rows of each.
     pub(super) async fn run_all(
         &self,
         connection: &mut SqliteConnection,
-    ) -> std::result::Result<Vec<Outcome>, sqlx::Error> {
-        let mut outcomes = Vec::with_capacity(self.statements);
-        self.run(self.text.clone(), connection, &mut outcomes).await?;
-        Ok(outcomes)
-    }
-
-    /// Runs all statements, and if wanted the beginning and the end of a transaction around them
-    /// in the same call. Stops at the first statement that fails.
-    pub(super) async fn run_as_part(
-        &self,
-        connection: &mut SqliteConnection,
-        begins: bool,
-        ends: bool,
-    ) -> std::result::Result<(), Stopped> {
-        let mut text = String::with_capacity(self.text.len() + 32);
-        if begins {
-            text.push_str(sql::BEGIN);
-            text.push_str(SEPARATOR);
-        }
-        text.push_str(&self.text);
-        if ends {
-            text.push_str(SEPARATOR);
-            text.push_str(sql::COMMIT);
-        }
-        let mut outcomes = Vec::with_capacity(self.statements + 2);
-        self.run(text, connection, &mut outcomes).await.map_err(|error| {
-            let at = match outcomes.len().checked_sub(usize::from(begins)) {
-                None => Place::Begin,
-                Some(done) if done < self.statements => Place::Statement(done),
-                Some(_) => Place::Commit,
-            };
-            Stopped { at, error }
-        })
-    }
-
-    async fn run(
-        &self,
-        text: String,
-        connection: &mut SqliteConnection,
-        outcomes: &mut Vec<Outcome>,
-    ) -> std::result::Result<(), sqlx::Error> {
-        let query = sqlx::query_with(AssertSqlSafe(text), self.arguments.clone());
-        let mut current = Outcome::default();
+    ) -> std::result::Result<Vec<Rows>, sqlx::Error> {
+        let query = sqlx::query_with(AssertSqlSafe(self.text.clone()), self.arguments.clone());
+        let (mut outcomes, mut current) = (Vec::new(), Rows::new());
         let mut results = pin!(connection.fetch_many(query));
         while let Some(result) = poll_fn(|context| results.as_mut().poll_next(context)).await {
             match result? {
-                Either::Right(row) => current.rows.push(row),
-                Either::Left(done) => {
-                    current.changes = done.rows_affected();
-                    outcomes.push(std::mem::take(&mut current));
-                }
+                Either::Right(row) => current.push(row),
+                Either::Left(_) => outcomes.push(std::mem::take(&mut current)),
             }
         }
-        Ok(())
+        Ok(outcomes)
     }
 }

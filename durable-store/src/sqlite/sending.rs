@@ -1,85 +1,55 @@
-//! Accepting messages from outside: one look at all of them, a decision for each in order, one
-//! script that stores what was accepted. Runs in the writer's transaction.
+//! Accepting messages from outside: a look at each, a decision for each in order, and the storing
+//! of what was accepted. Runs in the writer's transaction.
 
-use std::collections::BTreeSet;
-
-use sqlx::{Row, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::Timestamp;
 use crate::codes::status;
 use crate::deciding::{Decisions, Found, Target, decide};
-use crate::model::{Accepted, Condition, Envelope, InstanceNo, PartitionId};
+use crate::model::{Accepted, Condition, Envelope, InstanceNo};
 
-use super::batch::{add_messages, create_pending, delete_marked};
-use super::script::Script;
+use super::instances::{create_pending, purge};
+use super::messages::add;
 use super::sql;
-use super::writer::Failure;
+use super::statement::run_each;
+use super::work::Failure;
 
-/// Stores those of `envelopes` whose condition holds, and adds the partitions that got one to
-/// `hints`.
-pub(super) async fn accept(
-    connection: &mut SqliteConnection,
-    envelopes: &[(&Envelope, Timestamp)],
-    hints: &mut BTreeSet<PartitionId>,
+/// Stores those of `envelopes` whose condition holds.
+pub(super) fn accept(
+    connection: &Connection,
+    envelopes: &[Envelope],
+    now: Timestamp,
 ) -> Result<Vec<Accepted>, Failure> {
-    let found = look_up(connection, envelopes).await?;
-    let only: Vec<&Envelope> = envelopes.iter().map(|(envelope, _)| *envelope).collect();
-    let Decisions { answers, replaced } = decide(&only, found);
-    let sent: Vec<(&Envelope, Timestamp)> = envelopes
+    let found = look_up(connection, envelopes)?;
+    let Decisions { answers, replaced } = decide(&envelopes.iter().collect::<Vec<_>>(), found);
+    for no in replaced {
+        purge(connection, no.0)?;
+    }
+    let sent = envelopes
         .iter()
         .zip(&answers)
-        .filter(|(_, answer)| **answer == Accepted::Sent)
-        .map(|(envelope, _)| *envelope)
-        .collect();
-    if sent.is_empty() {
-        return Ok(answers);
+        .filter_map(|(envelope, answer)| (*answer == Accepted::Sent).then_some(envelope));
+    let reopened = sent.clone().filter(|e| matches!(e.condition, Condition::Reopens));
+    run_each(connection, sql::REOPEN, reopened.map(|e| (&*e.message.target,)))?;
+    for new in sent.clone().filter_map(|envelope| envelope.condition.created()) {
+        create_pending(connection, sql::INSERT_INSTANCE, new)?;
     }
-    let mut script = Script::default();
-    if !replaced.is_empty() {
-        script.push(sql::MARK_NUMBERS);
-        script.bind_rows(&replaced.iter().map(|no| no.0).collect::<Vec<_>>())?;
-        delete_marked(&mut script);
-    }
-    let reopened = sent.iter().filter(|(e, _)| matches!(e.condition, Condition::Reopens));
-    let reopened: Vec<&str> = reopened.map(|(e, _)| &*e.message.target).collect();
-    if !reopened.is_empty() {
-        script.push(sql::REOPEN);
-        script.bind_rows(&reopened)?;
-    }
-    let created = sent.iter().filter_map(|(envelope, _)| envelope.condition.created());
-    create_pending(&mut script, sql::INSERT_INSTANCES, created)?;
-    add_messages(&mut script, sent.iter().map(|(envelope, _)| &envelope.message))?;
-    let receipts: Vec<_> =
-        sent.iter().map(|(envelope, at)| (&envelope.message.id, at.as_micros())).collect();
-    script.push(sql::INSERT_RECEIPTS);
-    script.bind_rows(&receipts)?;
-    script.run_all(connection).await?;
-    hints.extend(sent.iter().map(|(envelope, _)| envelope.message.partition));
+    add(connection, sent.clone().map(|envelope| &envelope.message))?;
+    let receipts = sent.map(|envelope| (&*envelope.message.id, now.as_micros()));
+    run_each(connection, sql::INSERT_RECEIPT, receipts)?;
     Ok(answers)
 }
 
-async fn look_up(
-    connection: &mut SqliteConnection,
-    envelopes: &[(&Envelope, Timestamp)],
-) -> Result<Vec<Found>, Failure> {
-    let mut script = Script::of(sql::LOOK_UP);
-    let keys: Vec<_> = envelopes.iter().map(|(e, _)| (&e.message.id, &e.message.target)).collect();
-    script.bind_rows(&keys)?;
-    let outcomes = script.run_all(connection).await?;
-    let mut found: Vec<Found> = envelopes.iter().map(|_| Found::default()).collect();
-    for row in outcomes.iter().flat_map(|outcome| &outcome.rows) {
-        let place = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-        let seen = row.try_get(1)?;
-        let status = row.try_get::<Option<i64>, _>(2)?.and_then(status);
-        let target = match status {
-            Some(status) => {
-                Some(Target { no: InstanceNo(row.try_get(4)?), status, request: row.try_get(3)? })
-            }
-            None => None,
-        };
-        if let Some(entry) = found.get_mut(place) {
-            *entry = Found { seen, target };
-        }
-    }
-    Ok(found)
+fn look_up(connection: &Connection, envelopes: &[Envelope]) -> rusqlite::Result<Vec<Found>> {
+    let mut is_seen = connection.prepare_cached(sql::IS_SEEN)?;
+    let mut read_target = connection.prepare_cached(sql::READ_TARGET)?;
+    let look = |Envelope { message, .. }: &Envelope| {
+        let seen = is_seen.exists((&*message.id,))?;
+        let target = read_target.query_row((&*message.target,), |row| {
+            let (no, code, request) = (InstanceNo(row.get(0)?), row.get(1)?, row.get(2)?);
+            Ok(status(code).map(|status| Target { no, status, request }))
+        });
+        Ok(Found { seen, target: target.optional()?.flatten() })
+    };
+    envelopes.iter().map(look).collect()
 }

@@ -1,9 +1,18 @@
-//! Every SQL statement of the `SQLite` backend, by name, and nothing else. A list of rows is one
-//! JSON parameter of arrays, read by `json_each`, so that a batch of any size is one statement.
-//! Parameters are plain `?`: scripts put statements together and number none of them.
+//! Every SQL statement of the `SQLite` backend, by name, and nothing else. What the writer runs is
+//! prepared once and run for each row, with numbered parameters. What the reader runs takes plain
+//! `?`, because its scripts put statements together, and a list as one JSON parameter, read by
+//! `json_each`.
 
 // --- opening ----------------------------------------------------------------------------------
 
+pub(super) const SYNCHRONOUS_FULL: &str = "PRAGMA synchronous = FULL";
+pub(super) const SYNCHRONOUS_NORMAL: &str = "PRAGMA synchronous = NORMAL";
+/// The page cache of the writer: 64 MiB, in KiB and negative by the pragma's convention.
+pub(super) const WRITER_CACHE: &str = "PRAGMA cache_size = -65536";
+/// Pages (of 4 KiB) at which the writer itself copies the write-ahead log back, should the
+/// background not have done it. A log that starts over in blocks it has already is flushed in about
+/// two thirds of the time of one that grows, so it is kept small.
+pub(super) const LOG_LIMIT: &str = "PRAGMA wal_autocheckpoint = 4096";
 /// The marks of the file: whose it is, and which schema it has.
 pub(super) const READ_MARKS: &str = "SELECT
     (SELECT application_id FROM pragma_application_id),
@@ -12,9 +21,9 @@ pub(super) const READ_MARKS: &str = "SELECT
 pub(super) const READ_JOURNAL_MODE: &str = "PRAGMA journal_mode";
 pub(super) const SET_JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
 pub(super) const CREATE_HUB: &str =
-    "INSERT INTO hub (one, partitions, next_number, next_seq) VALUES (1, ?, 1, 1)";
+    "INSERT INTO hub (one, partitions, next_number, next_seq) VALUES (1, ?1, 1, 1)";
 pub(super) const CREATE_PARTS: &str = "WITH RECURSIVE n(id) AS
-        (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id + 1 < ?)
+        (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id + 1 < ?1)
     INSERT INTO part (id, epoch, owner, expires_at, guarded) SELECT id, 0, NULL, 0, 0 FROM n";
 pub(super) const READ_HUB: &str = "SELECT partitions FROM hub";
 
@@ -25,7 +34,7 @@ pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 pub(super) const SAVEPOINT: &str = "SAVEPOINT operation";
 pub(super) const RELEASE: &str = "RELEASE operation";
-pub(super) const ROLLBACK_TO: &str = "ROLLBACK TO operation; RELEASE operation";
+pub(super) const ROLLBACK_TO: &str = "ROLLBACK TO operation";
 pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) const CHECKPOINT_ALL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -33,180 +42,131 @@ pub(super) const CHECKPOINT_ALL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 // --- numbers and leases -------------------------------------------------------------------------
 
 pub(super) const RESERVE_NUMBERS: &str =
-    "UPDATE hub SET next_number = next_number + ? RETURNING next_number - ?";
+    "UPDATE hub SET next_number = next_number + ?1 RETURNING next_number - ?1";
 pub(super) const READ_PARTS: &str =
     "SELECT id, epoch, owner, expires_at, guarded FROM part ORDER BY id";
-pub(super) const TAKE_PARTS: &str =
-    "UPDATE part SET epoch = epoch + 1, owner = ?, expires_at = ?, guarded = ?
-    WHERE id IN (SELECT value FROM json_each(?))";
-pub(super) const RENEW_PARTS: &str = "UPDATE part SET expires_at = ?
-    WHERE owner IS NOT NULL
-        AND (id, epoch) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
-    RETURNING id";
-pub(super) const RELEASE_PARTS: &str = "UPDATE part SET owner = NULL, guarded = 0
-    WHERE (id, epoch) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
+pub(super) const TAKE_PART: &str = "UPDATE part SET epoch = epoch + 1, owner = ?2, expires_at = ?3,
+        guarded = ?4
+    WHERE id = ?1";
+pub(super) const RENEW_PART: &str =
+    "UPDATE part SET expires_at = ?3 WHERE id = ?1 AND epoch = ?2 AND owner IS NOT NULL";
+pub(super) const RELEASE_PART: &str =
+    "UPDATE part SET owner = NULL, guarded = 0 WHERE id = ?1 AND epoch = ?2";
 pub(super) const READ_OWNERS: &str =
     "SELECT owner FROM part WHERE owner IS NOT NULL UNION SELECT name FROM worker";
 /// Writes nothing if all is as it was, and then the transaction is not flushed.
 pub(super) const PUT_WORKER: &str =
-    "INSERT INTO worker (name, expires_at, guarded) VALUES (?, ?, ?)
+    "INSERT INTO worker (name, expires_at, guarded) VALUES (?1, ?2, ?3)
     ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at, guarded = excluded.guarded
     WHERE (worker.expires_at, worker.guarded) IS NOT (excluded.expires_at, excluded.guarded)";
 pub(super) const READ_WORKERS: &str = "SELECT name, expires_at, guarded,
         (SELECT count(*) FROM part WHERE owner = name) FROM worker ORDER BY name";
-pub(super) const DELETE_WORKERS: &str =
-    "DELETE FROM worker WHERE name IN (SELECT value FROM json_each(?))";
-/// Ends the script unless the lease is current.
-pub(super) const EXPECT_LEASE: &str = "INSERT INTO expectation (met) SELECT 0
-    WHERE NOT EXISTS (SELECT 1 FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL)";
-/// Ends the script unless the statement just before changed so many rows.
-pub(super) const EXPECT_CHANGES: &str =
-    "INSERT INTO expectation (met) SELECT 0 WHERE changes() <> ?";
-/// One row if the lease is current, none if it is lost. For reads, which cannot insert.
+pub(super) const DELETE_WORKER: &str = "DELETE FROM worker WHERE name = ?1";
+/// One row if the lease is current, none if it is lost. The reader's scripts begin with it too.
 pub(super) const FENCE: &str =
     "SELECT 1 FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL";
 
 // --- what a commit changes ----------------------------------------------------------------------
 
-pub(super) const INSERT_INSTANCES: &str =
+pub(super) const INSERT_INSTANCE: &str =
     "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
         starts_at, tags)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
-    FROM json_each(?)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+/// A message may ask for an instance that exists by now; then only the message is stored.
+pub(super) const INSERT_INSTANCE_IF_ABSENT: &str =
+    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
+        starts_at, tags)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT (id) DO NOTHING";
+pub(super) const INSERT_TAG: &str = "INSERT INTO tag (no, key, value) VALUES (?1, ?2, ?3)";
+/// An instance whose first turn is still to come.
+pub(super) const INSERT_PENDING: &str =
+    "INSERT INTO progress (no, status, busy, updated_at) VALUES (?1, 0, 0, ?2)";
+/// The parameters are those of [`UPDATE_PROGRESS`]; the one before the last has no use here.
 pub(super) const INSERT_PROGRESS: &str =
     "INSERT INTO progress (no, status, blocked, busy, updated_at, finished_at, state, output,
         custom_status)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, value ->> 9
-    FROM json_each(?)";
-/// A message may ask for an instance that exists by now; then only the message is stored.
-pub(super) const INSERT_INSTANCES_IF_ABSENT: &str =
-    "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
-        starts_at, tags)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
-    FROM json_each(?) WHERE true
-    ON CONFLICT (id) DO NOTHING";
-/// Follows [`INSERT_INSTANCES_IF_ABSENT`]: numbers are used once, so a number that has a row now
-/// was inserted by it.
-pub(super) const INSERT_PENDING: &str = "INSERT INTO progress (no, status, busy, updated_at)
-    SELECT no, 0, 0, created_at FROM instance
-    WHERE no IN (SELECT value FROM json_each(?))
-    ON CONFLICT (no) DO NOTHING";
-/// Follows the insertion of instances. A number that has a row was inserted by it, as above.
-pub(super) const INSERT_TAGS: &str = "INSERT INTO tag (no, key, value)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)
-    WHERE EXISTS (SELECT 1 FROM instance WHERE instance.no = value ->> 0)
-    ON CONFLICT (no, key) DO NOTHING";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10)";
 /// Late news of a failure do not undo that it was set running again.
 pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
-        status = CASE WHEN v.status = 4 AND v.finished_at IS NULL AND progress.status = 1
-            THEN 1 ELSE v.status END,
-        blocked = v.blocked,
-        busy = v.busy,
-        updated_at = v.updated_at,
-        finished_at = CASE WHEN v.status = 4 AND progress.status = 1 THEN v.finished_at
-            WHEN v.status >= 3 THEN coalesce(v.finished_at, progress.finished_at) END,
-        state = coalesce(v.state, progress.state),
-        output = coalesce(v.output, progress.output),
-        custom_status = CASE WHEN v.keep THEN progress.custom_status ELSE v.custom_status END
-    FROM (SELECT value ->> 0 AS no, value ->> 1 AS status, value ->> 2 AS blocked,
-            value ->> 3 AS busy, value ->> 4 AS updated_at, value ->> 5 AS finished_at,
-            value ->> 6 AS state, value ->> 7 AS output, value ->> 8 AS keep,
-            value ->> 9 AS custom_status
-        FROM json_each(?)) AS v
-    WHERE progress.no = v.no";
-/// For instances that begin anew.
-pub(super) const RENEW_INSTANCES: &str = "UPDATE instance SET version = v.version, input = v.input
-    FROM (SELECT value ->> 0 AS no, value ->> 1 AS version, value ->> 2 AS input
-        FROM json_each(?)) AS v
-    WHERE instance.no = v.no";
-pub(super) const CLEAR_SIDE: &str = "DELETE FROM side WHERE no IN (SELECT value FROM json_each(?))";
-pub(super) const DELETE_SIDE: &str = "DELETE FROM side
-    WHERE (no, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))";
-pub(super) const PUT_SIDE: &str = "INSERT INTO side (no, key, body)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+        status = CASE WHEN ?2 = 4 AND ?6 IS NULL AND status = 1 THEN 1 ELSE ?2 END,
+        blocked = ?3,
+        busy = ?4,
+        updated_at = ?5,
+        finished_at = CASE WHEN ?2 = 4 AND status = 1 THEN ?6
+            WHEN ?2 >= 3 THEN coalesce(?6, finished_at) END,
+        state = coalesce(?7, state),
+        output = coalesce(?8, output),
+        custom_status = CASE WHEN ?9 THEN custom_status ELSE ?10 END
+    WHERE no = ?1";
+/// For an instance that begins anew.
+pub(super) const RENEW_INSTANCE: &str =
+    "UPDATE instance SET version = ?2, input = ?3 WHERE no = ?1";
+pub(super) const CLEAR_SIDE: &str = "DELETE FROM side WHERE no = ?1";
+pub(super) const DELETE_SIDE: &str = "DELETE FROM side WHERE no = ?1 AND key = ?2";
+pub(super) const PUT_SIDE: &str = "INSERT INTO side (no, key, body) VALUES (?1, ?2, ?3)
     ON CONFLICT (no, key) DO UPDATE SET body = excluded.body";
-pub(super) const INSERT_HISTORY: &str = "INSERT INTO history (no, turn, events)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)";
-pub(super) const FORGET_HISTORY: &str = "DELETE FROM history
-    WHERE (no, turn) IN (SELECT h.no, h.turn FROM json_each(?) AS v
-        CROSS JOIN history AS h ON h.no = v.value ->> 0 AND h.turn < v.value ->> 1)";
+pub(super) const INSERT_HISTORY: &str =
+    "INSERT INTO history (no, turn, events) VALUES (?1, ?2, ?3)";
+pub(super) const FORGET_HISTORY: &str = "DELETE FROM history WHERE no = ?1 AND turn < ?2";
 /// The unary plus keeps the planner on the index of the ids.
-pub(super) const CONSUME: &str = "DELETE FROM inbox
-    WHERE id IN (SELECT value FROM json_each(?)) AND +seq >= ? AND +seq < ?";
-pub(super) const UNSCHEDULE: &str = "DELETE FROM scheduled
-    WHERE id IN (SELECT value FROM json_each(?)) AND +partition = ?";
-pub(super) const PUT_REPLIES: &str = "INSERT INTO reply (request, body, at)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+pub(super) const CONSUME: &str = "DELETE FROM inbox WHERE id = ?1 AND +seq >= ?2 AND +seq < ?3";
+pub(super) const UNSCHEDULE: &str = "DELETE FROM scheduled WHERE id = ?1 AND +partition = ?2";
+/// A message that its owner got directly must not be stored as well.
+pub(super) const RECEIVE: &str = "INSERT INTO receipt (id, at) SELECT ?1, ?2
+    WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE id = ?1)
+        AND NOT EXISTS (SELECT 1 FROM scheduled WHERE id = ?1)";
+pub(super) const PUT_REPLY: &str = "INSERT INTO reply (request, body, at) VALUES (?1, ?2, ?3)
     ON CONFLICT (request) DO UPDATE SET body = excluded.body, at = excluded.at";
 
 // --- what is purged -----------------------------------------------------------------------------
 
-/// Marks those of these numbers that have ended.
-pub(super) const MARK_NUMBERS: &str = "INSERT INTO garbage (no, fresh)
-    SELECT no, 1 FROM progress WHERE no IN (SELECT value FROM json_each(?)) AND status >= 3
-    RETURNING no";
-/// Marks the instances of these ids that have ended.
-pub(super) const MARK_IDS: &str = "INSERT INTO garbage (no, fresh)
-    SELECT i.no, 1 FROM json_each(?) AS v
-    CROSS JOIN instance AS i ON i.id = v.value
-    CROSS JOIN progress AS p ON p.no = i.no
-    WHERE p.status >= 3
-    ON CONFLICT (no) DO NOTHING";
-/// These four, in this order, delete what is marked. Side rows and history are left to the sweep.
-pub(super) const DELETE_MARKED: [&str; 4] = [
-    "DELETE FROM progress WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
-    "DELETE FROM tag WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
-    "DELETE FROM instance WHERE no IN (SELECT no FROM garbage WHERE fresh = 1)",
-    "UPDATE garbage SET fresh = 0 WHERE fresh = 1",
+/// Marks an instance for purging if it has ended.
+pub(super) const MARK: &str = "INSERT INTO garbage (no)
+    SELECT no FROM progress WHERE no = ?1 AND status >= 3";
+pub(super) const FIND_NUMBER: &str = "SELECT no FROM instance WHERE id = ?1";
+/// Delete what is marked. Side rows and history are left to the sweep.
+pub(super) const DELETE_MARKED: [&str; 3] = [
+    "DELETE FROM progress WHERE no = ?1",
+    "DELETE FROM tag WHERE no = ?1",
+    "DELETE FROM instance WHERE no = ?1",
 ];
 pub(super) const SWEEP_SIDE: &str = "DELETE FROM side WHERE (no, key) IN
-    (SELECT s.no, s.key FROM garbage AS g CROSS JOIN side AS s ON s.no = g.no LIMIT ?)";
-pub(super) const SWEEP_HISTORY: &str = "DELETE FROM history WHERE (no, turn) IN
-    (SELECT h.no, h.turn FROM garbage AS g CROSS JOIN history AS h ON h.no = g.no LIMIT ?)";
+    (SELECT s.no, s.key FROM garbage AS g CROSS JOIN side AS s ON s.no = g.no LIMIT ?1)";
+pub(super) const SWEEP_HISTORY: &str = "DELETE FROM history WHERE rowid IN
+    (SELECT h.rowid FROM garbage AS g CROSS JOIN history AS h ON h.no = g.no LIMIT ?1)";
 pub(super) const SWEEP_NUMBERS: &str = "DELETE FROM garbage
-    WHERE no IN (SELECT no FROM garbage ORDER BY no LIMIT ?)
+    WHERE no IN (SELECT no FROM garbage ORDER BY no LIMIT ?1)
         AND NOT EXISTS (SELECT 1 FROM side WHERE side.no = garbage.no)
         AND NOT EXISTS (SELECT 1 FROM history WHERE history.no = garbage.no)";
-/// Sets instances running again that have failed.
+/// Sets an instance running again that has failed.
 pub(super) const REOPEN: &str = "UPDATE progress SET status = 1, finished_at = NULL
-    WHERE status = 4
-        AND no IN (SELECT no FROM instance WHERE id IN (SELECT value FROM json_each(?)))";
+    WHERE status = 4 AND no = (SELECT no FROM instance WHERE id = ?1)";
 
 // --- messages -----------------------------------------------------------------------------------
 
-/// Sets as many places in the order of arrival aside as the statements after it use.
-pub(super) const ADVANCE_SEQ: &str = "UPDATE hub SET next_seq = next_seq + ?";
+/// Sets so many places in the order of arrival aside; returns the first.
+pub(super) const RESERVE_PLACES: &str =
+    "UPDATE hub SET next_seq = next_seq + ?1 RETURNING next_seq - ?1";
 pub(super) const INSERT_INBOX: &str = "INSERT INTO inbox (seq, id, target, body)
-    SELECT (value ->> 0) + (SELECT next_seq FROM hub) - (value ->> 1), value ->> 2, value ->> 3,
-        value ->> 4
-    FROM json_each(?)
-    WHERE NOT EXISTS (SELECT 1 FROM scheduled WHERE scheduled.id = value ->> 2)
+    SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM scheduled WHERE id = ?2)
     ON CONFLICT (id) DO NOTHING";
 pub(super) const INSERT_SCHEDULED: &str =
     "INSERT INTO scheduled (partition, due_at, seq, id, target, body)
-    SELECT value ->> 0, value ->> 5, (SELECT next_seq FROM hub) - (value ->> 1), value ->> 2,
-        value ->> 3, value ->> 4
-    FROM json_each(?)
-    WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.id = value ->> 2)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE id = ?4)
     ON CONFLICT (id) DO NOTHING";
-/// Per envelope: its place in the list, whether its id was seen, and its target's state.
-pub(super) const LOOK_UP: &str = "SELECT e.key,
-        EXISTS (SELECT 1 FROM receipt WHERE receipt.id = e.value ->> 0)
-            OR EXISTS (SELECT 1 FROM inbox WHERE inbox.id = e.value ->> 0)
-            OR EXISTS (SELECT 1 FROM scheduled WHERE scheduled.id = e.value ->> 0),
-        p.status, i.request, i.no
-    FROM json_each(?) AS e
-    LEFT JOIN instance AS i ON i.id = e.value ->> 1
-    LEFT JOIN progress AS p ON p.no = i.no";
-pub(super) const INSERT_RECEIPTS: &str = "INSERT INTO receipt (id, at)
-    SELECT value ->> 0, value ->> 1 FROM json_each(?)";
+/// Whether the id of an envelope was seen.
+pub(super) const IS_SEEN: &str = "SELECT 1 FROM receipt WHERE id = ?1
+    UNION ALL SELECT 1 FROM inbox WHERE id = ?1
+    UNION ALL SELECT 1 FROM scheduled WHERE id = ?1";
+/// The instance that an envelope is for.
+pub(super) const READ_TARGET: &str = "SELECT i.no, p.status, i.request
+    FROM instance AS i JOIN progress AS p ON p.no = i.no WHERE i.id = ?1";
+pub(super) const INSERT_RECEIPT: &str = "INSERT INTO receipt (id, at) VALUES (?1, ?2)";
 pub(super) const CLEAN_RECEIPTS: &str = "DELETE FROM receipt
-    WHERE id IN (SELECT id FROM receipt WHERE at < ? ORDER BY at LIMIT ?)";
+    WHERE id IN (SELECT id FROM receipt WHERE at < ?1 ORDER BY at LIMIT ?2)";
 pub(super) const CLEAN_REPLIES: &str = "DELETE FROM reply
-    WHERE rowid IN (SELECT rowid FROM reply WHERE at < ? ORDER BY at LIMIT ?)";
+    WHERE rowid IN (SELECT rowid FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)";
 
 // --- reads --------------------------------------------------------------------------------------
 
@@ -238,10 +198,15 @@ pub(super) const LOAD_SIDE: &str = "SELECT no, key, body FROM side
     WHERE no IN (SELECT no FROM instance WHERE id IN (SELECT value FROM json_each(?))
         AND +no >= ? AND +no < ?)
     ORDER BY no, key";
-pub(super) const POLL_INBOX: &str = "SELECT id, target, NULL, body FROM inbox
-    WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?";
-pub(super) const POLL_SCHEDULED: &str = "SELECT id, target, due_at, body FROM scheduled
-    WHERE partition = ? AND due_at <= ? ORDER BY due_at, seq LIMIT ?";
+/// One row if the lease is current, as [`FENCE`], then the inbox, then what is scheduled. In one
+/// statement, because a transaction around several is four more hops between threads.
+pub(super) const POLL: &str = "SELECT 0 AS source, NULL AS due_at, 0 AS seq, NULL, NULL, NULL
+        FROM part WHERE id = ? AND epoch = ? AND owner IS NOT NULL
+    UNION ALL SELECT * FROM (SELECT 1, NULL, seq, id, target, body FROM inbox
+        WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?)
+    UNION ALL SELECT * FROM (SELECT 2, due_at, seq, id, target, body FROM scheduled
+        WHERE partition = ? AND due_at <= ? ORDER BY due_at, seq LIMIT ?)
+    ORDER BY source, due_at, seq";
 pub(super) const READ_INSTANCES: &str = select_instances!(
     "FROM instance AS i JOIN progress AS p ON p.no = i.no
     WHERE i.id IN (SELECT value FROM json_each(?))"
