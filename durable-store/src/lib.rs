@@ -3,7 +3,10 @@
 //! The contract is the [`Store`] trait and the types in [`model`]; it knows nothing of
 //! orchestrators, activities or JSON.
 
-#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+#[cfg_attr(
+    not(any(feature = "memory", feature = "sqlite", feature = "postgres")),
+    allow(dead_code) // Most of it is for backends.
+)]
 mod check;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod codes;
