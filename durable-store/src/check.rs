@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
-    Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, Lease, Message, NewInstance,
+    Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, Lease, Message, NewInstance, Offer,
 };
 use crate::store::Result;
 
@@ -88,6 +88,32 @@ impl Check {
             )));
         }
         Ok(())
+    }
+
+    /// Offers that a lease of `lease.partition` may make; returns how many bytes of text they hold.
+    pub(crate) fn offers(&mut self, lease: &Lease, offers: &[Offer]) -> Result<usize> {
+        if offers.len() > limits::MAX_PAGE_ROWS {
+            let (count, limit) = (offers.len(), limits::MAX_PAGE_ROWS);
+            return Err(self.over(format!("{count} offers at once, the limit is {limit}")));
+        }
+        for offer in offers {
+            self.text("offer id", &offer.id, limits::MAX_MESSAGE_ID_BYTES)?;
+            self.text("name", &offer.name, limits::MAX_NAME_BYTES)?;
+            self.payload("offer", &offer.body)?;
+            if offer.partition != lease.partition {
+                return Err(self.other(format!(
+                    "offer `{}` of partition {} is made by the owner of partition {}",
+                    offer.id, offer.partition.0, lease.partition.0
+                )));
+            }
+        }
+        self.total()
+    }
+
+    /// What a worker says about its claims.
+    pub(crate) fn claims(&mut self, worker: &str, texts: &[String]) -> Result<()> {
+        self.owner(worker)?;
+        texts.iter().try_for_each(|t| self.text("claim", t, limits::MAX_MESSAGE_ID_BYTES))
     }
 
     fn change(&mut self, lease: &Lease, change: &InstanceChange) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod commits;
 pub mod ending;
 pub mod leases;
 pub mod messages;
+pub mod offers;
 pub mod queries;
 pub mod reopening;
 pub mod sending;
@@ -158,6 +159,20 @@ macro_rules! conformance {
                 concurrent_senders_lose_nothing
                 a_start_raced_by_many_happens_once
             );
+            $crate::conformance!(@cases $open, offers:
+                an_offer_is_claimed_once_as_it_was_made
+                claims_come_oldest_first_up_to_the_limit
+                only_what_a_worker_names_is_claimed
+                an_offer_made_again_stays_as_it_is
+                only_an_owner_offers_withdraws_and_hears_of_losses
+                what_is_withdrawn_is_gone_claimed_or_not
+                all_offers_of_a_partition_can_be_withdrawn
+                a_claim_that_runs_out_is_lost_and_nobody_elses
+                only_who_claimed_renews_and_gives_back
+                many_who_claim_at_once_share
+                renewing_and_withdrawing_at_once_wait_for_nobody
+                what_is_too_large_is_refused
+            );
             $crate::conformance!(@cases $open, queries:
                 unknown_ids_are_left_out
                 an_id_asked_for_twice_comes_once
@@ -192,6 +207,9 @@ macro_rules! conformance {
                     receipts_are_remembered
                     the_number_of_partitions_stays
                 what_was_purged_stays_away
+                );
+                $crate::conformance!(@places $place, offers:
+                    offers_and_claims_are_there_when_the_hub_is_opened_again
                 );
             }
         }

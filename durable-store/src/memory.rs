@@ -2,6 +2,8 @@
 //! executable specification, so it prefers being obvious to being clever, and it forgets
 //! everything when its last clone is dropped.
 
+mod offers;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,8 +16,8 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
     Accepted, Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, InstanceQuery,
-    InstanceRecord, Lease, Message, NewInstance, Page, PartitionId, Payload, Peer, Polled, Receipt,
-    Renewal, Reply, SideKey, Status, StoredInstance,
+    InstanceRecord, Lease, Message, NewInstance, Offer, Page, PartitionId, Payload, Peer, Polled,
+    Receipt, Renewal, Reply, SideKey, Status, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -255,6 +257,58 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        Check::new("offer_activities", self.partitions).offers(lease, &offers)?;
+        let mut tables = self.tables();
+        tables.fence("offer_activities", lease)?;
+        tables.offers.add(offers);
+        Ok(())
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        let mut tables = self.tables();
+        tables.fence("withdraw_offers", lease)?;
+        match ids {
+            Some(ids) => tables.offers.withdraw(lease.partition, ids),
+            None => tables.offers.withdraw_all(lease.partition),
+        }
+        Ok(())
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        let tables = self.tables();
+        tables.fence("lost_offers", lease)?;
+        Ok(tables.offers.lost(lease.partition, now))
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        Check::new("claim_offers", self.partitions).claims(worker, names)?;
+        let limit = limit.min(limits::MAX_PAGE_ROWS);
+        Ok(self.tables().offers.claim(worker, names, limit, expires_at))
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        Check::new("renew_claims", self.partitions).claims(worker, ids)?;
+        Ok(self.tables().offers.renew(worker, ids, expires_at))
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        Check::new("release_claims", self.partitions).claims(worker, ids)?;
+        self.tables().offers.release(worker, ids);
+        Ok(())
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.hints.subscribe()
     }
@@ -367,6 +421,7 @@ struct Tables {
     places: HashMap<String, Place>,
     receipts: HashMap<String, Timestamp>,
     replies: HashMap<String, Reply>,
+    offers: offers::Offers,
 }
 
 impl Tables {

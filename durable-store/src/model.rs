@@ -427,6 +427,20 @@ impl Batch {
     }
 }
 
+/// An attempt of an activity that waits, and that its owner lets any worker run that knows the
+/// activity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Unique in the hub, for ever.
+    pub id: String,
+    /// The partition of who waits for it.
+    pub partition: PartitionId,
+    /// The registered name of the activity.
+    pub name: String,
+    /// What is to be done, and for whom.
+    pub body: Payload,
+}
+
 /// Which instances a query wants. Every field that is set narrows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceQuery {

@@ -8,6 +8,7 @@
 mod committing;
 mod errors;
 mod gathering;
+mod offers;
 mod parts;
 mod pool;
 mod reader;
@@ -33,7 +34,7 @@ use crate::check::Check;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
@@ -390,6 +391,45 @@ impl Store for PostgresStore {
 
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
         self.inner.clean(receipts_before, replies_before).await
+    }
+
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        self.check("offer_activities").offers(lease, &offers)?;
+        self.inner.offer(lease, &offers).await
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        self.inner.withdraw(lease, ids).await
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        self.inner.lost(lease, now).await
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        self.check("claim_offers").claims(worker, names)?;
+        self.inner.claim(worker, names, limit.min(limits::MAX_PAGE_ROWS), expires_at).await
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        self.check("renew_claims").claims(worker, ids)?;
+        self.inner.renew_claims(worker, ids, expires_at).await
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        self.check("release_claims").claims(worker, ids)?;
+        self.inner.release_claims(worker, ids).await
     }
 
     fn hints(&self) -> broadcast::Receiver<PartitionId> {

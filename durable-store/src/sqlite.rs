@@ -11,6 +11,7 @@ mod instances;
 mod leases;
 mod liveness;
 mod messages;
+mod offers;
 mod reader;
 mod schema;
 mod script;
@@ -33,12 +34,13 @@ use crate::check::Check;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
 
 use errors::closed;
+use offers::OfferWork;
 use reader::Reader;
 use work::{Job, Output, Work};
 use writer::Running;
@@ -388,6 +390,59 @@ impl Store for SqliteStore {
         self.sweep().await
     }
 
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        let bytes = Check::new("offer_activities", self.partitions).offers(lease, &offers)?;
+        self.offers(OfferWork::Offer { lease: lease.clone(), offers, bytes }).await.map(drop)
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        let (lease, ids) = (lease.clone(), ids.map(<[String]>::to_vec));
+        self.offers(OfferWork::Withdraw { lease, ids }).await.map(drop)
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        match self.offers(OfferWork::Lost { lease: lease.clone(), now }).await? {
+            Output::Ids(ids) => Ok(ids),
+            _ => Err(closed("lost_offers")),
+        }
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        Check::new("claim_offers", self.partitions).claims(worker, names)?;
+        let limit = limit.min(limits::MAX_PAGE_ROWS);
+        let (worker, names) = (worker.to_owned(), names.to_vec());
+        match self.offers(OfferWork::Claim { worker, names, limit, expires_at }).await? {
+            Output::Offers(offers) => Ok(offers),
+            _ => Err(closed("claim_offers")),
+        }
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        Check::new("renew_claims", self.partitions).claims(worker, ids)?;
+        let (worker, ids) = (worker.to_owned(), ids.to_vec());
+        match self.offers(OfferWork::Renew { worker, ids, expires_at }).await? {
+            Output::Ids(ids) => Ok(ids),
+            _ => Err(closed("renew_claims")),
+        }
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        Check::new("release_claims", self.partitions).claims(worker, ids)?;
+        let (worker, ids) = (worker.to_owned(), ids.to_vec());
+        self.offers(OfferWork::Release { worker, ids }).await.map(drop)
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.hints.subscribe()
     }
@@ -398,6 +453,10 @@ impl SqliteStore {
     async fn sweep(&self) -> Result<()> {
         while let Output::More(true) = self.write("clean", Work::Sweep).await? {}
         Ok(())
+    }
+
+    async fn offers(&self, work: OfferWork) -> Result<Output> {
+        self.write(work.operation(), Work::Offers(work)).await
     }
 
     async fn leases(&self, operation: &'static str, work: Work) -> Result<Vec<Lease>> {

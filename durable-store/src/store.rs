@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use crate::Timestamp;
 use crate::error::StoreError;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 
@@ -121,6 +121,46 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets message receipts older than `receipts_before` and replies older than
     /// `replies_before`.
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()>;
+
+    // --- offers ---------------------------------------------------------------------------------
+
+    /// Stores attempts of activities that the partition lets others run, in order. One whose id is
+    /// stored already stays as it is. At most [`MAX_PAGE_ROWS`](crate::limits::MAX_PAGE_ROWS) at
+    /// once.
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()>;
+
+    /// Removes the offers of the partition with these ids, or all of them if `ids` is `None`,
+    /// whether somebody has claimed them or not. Unknown ids are ignored.
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()>;
+
+    /// The ids of those offers of the partition whose claim is over at `now`, in no defined order:
+    /// who claimed them is likely dead. They stay until they are withdrawn, and nobody else gets
+    /// them.
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>>;
+
+    /// Claims up to `limit` offers of any partition for activities of these `names`, the oldest
+    /// first, that nobody has claimed, until `expires_at`. At most
+    /// [`MAX_PAGE_ROWS`](crate::limits::MAX_PAGE_ROWS) at once. May return fewer than there are.
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>>;
+
+    /// Extends those of the claims of `worker` that are still its own, and returns their ids in no
+    /// defined order; the other offers are gone.
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>>;
+
+    /// Gives claims of `worker` back, so that others can have them at once. What is not its own is
+    /// ignored.
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()>;
 
     // --- waking -------------------------------------------------------------------------------
 

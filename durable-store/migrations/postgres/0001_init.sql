@@ -121,6 +121,21 @@ CREATE TABLE reply (
 );
 CREATE INDEX reply_at ON reply (at);
 
+-- Attempts of activities that any worker may run, in the order of `seq`. Nobody has claimed one whose
+-- `claimed_by` is NULL. Rows come and go, as in the inbox.
+CREATE TABLE offer (
+    id text COLLATE "C" PRIMARY KEY,
+    partition integer NOT NULL,
+    seq bigint NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    body text NOT NULL,
+    claimed_by text COLLATE "C",
+    claimed_until bigint
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX offer_free ON offer (seq) WHERE claimed_by IS NULL;
+CREATE INDEX offer_claimed ON offer (partition, claimed_until);
+
 -- Always empty. A statement that finds that something is not as it must be inserts a row here,
 -- which the constraint of that name refuses, and with it the whole statement.
 CREATE TABLE expectation (

@@ -127,3 +127,17 @@ CREATE TABLE reply (
     at INTEGER NOT NULL
 );
 CREATE INDEX reply_at ON reply (at);
+
+-- Attempts of activities that any worker may run, in the order in which they were made. Nobody has
+-- claimed one whose `claimed_by` is NULL.
+CREATE TABLE offer (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    partition INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,
+    claimed_by TEXT,
+    claimed_until INTEGER
+);
+CREATE INDEX offer_free ON offer (seq) WHERE claimed_by IS NULL;
+CREATE INDEX offer_claimed ON offer (partition, claimed_until);

@@ -302,6 +302,61 @@ pub(super) const CLEAN_REPLIES: &str = "WITH chosen AS MATERIALIZED
     deleted AS (DELETE FROM @reply AS r USING chosen WHERE r.request = chosen.request RETURNING 1)
     SELECT count(*) FROM deleted";
 
+// --- offers -------------------------------------------------------------------------------------
+
+/// What an owner does with its offers. Nobody takes the partition over while its row is locked by
+/// this; says how many leases were current.
+macro_rules! offers {
+    ($($change:literal),*) => {
+        concat!(
+            "WITH gate AS MATERIALIZED (SELECT id FROM @part
+                WHERE id = ? AND epoch = ? AND owner IS NOT NULL FOR SHARE), ",
+            $($change,)*
+            " SELECT count(*) FROM gate"
+        )
+    };
+}
+
+pub(super) const INSERT_OFFERS: &str = offers!(
+    "offered AS (INSERT INTO @offer (id, partition, seq, name, body)
+    SELECT v.id, v.partition, nextval('@message_seq'), v.name, v.body
+    FROM (SELECT v.*, gate.id AS partition FROM gate,
+            unnest(?::text[], ?::text[], ?::text[]) WITH ORDINALITY AS v(id, name, body, place)
+        ORDER BY v.place) AS v
+    ON CONFLICT (id) DO NOTHING)"
+);
+/// Rows are locked in the order of their ids, as in a renewal, so that none waits for the other in
+/// a circle. The sum keeps the planner on the index of the ids.
+pub(super) const WITHDRAW_OFFERS: &str = offers!(
+    "chosen AS MATERIALIZED (SELECT o.id FROM gate, @offer AS o
+    WHERE o.id = ANY(?::text[]) AND o.partition + 0 = gate.id ORDER BY o.id FOR UPDATE OF o),
+    withdrawn AS (DELETE FROM @offer AS o USING chosen WHERE o.id = chosen.id)"
+);
+pub(super) const WITHDRAW_ALL_OFFERS: &str = offers!(
+    "chosen AS MATERIALIZED (SELECT o.id FROM gate, @offer AS o
+    WHERE o.partition = gate.id ORDER BY o.id FOR UPDATE OF o),
+    withdrawn AS (DELETE FROM @offer AS o USING chosen WHERE o.id = chosen.id)"
+);
+/// No row if the lease is lost, else one that is NULL or a row for each offer.
+pub(super) const LOST_OFFERS: &str = "SELECT f.id FROM @part AS p LEFT JOIN LATERAL
+        (SELECT o.id FROM @offer AS o WHERE o.partition = ? AND o.claimed_until <= ?) AS f ON true
+    WHERE p.id = ? AND p.epoch = ? AND p.owner IS NOT NULL";
+/// What somebody else is claiming at this moment is left to him.
+pub(super) const CLAIM_OFFERS: &str = "WITH chosen AS MATERIALIZED (SELECT id FROM @offer
+        WHERE claimed_by IS NULL AND name = ANY(?::text[])
+        ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED)
+    UPDATE @offer AS o SET claimed_by = ?, claimed_until = ?
+    FROM chosen WHERE o.id = chosen.id
+    RETURNING o.seq, o.id, o.partition, o.name, o.body";
+pub(super) const RENEW_CLAIMS: &str = "WITH chosen AS MATERIALIZED (SELECT id FROM @offer
+        WHERE id = ANY(?::text[]) AND claimed_by = ? ORDER BY id FOR UPDATE)
+    UPDATE @offer AS o SET claimed_until = ? FROM chosen WHERE o.id = chosen.id
+    RETURNING o.id";
+pub(super) const RELEASE_CLAIMS: &str = "WITH chosen AS MATERIALIZED (SELECT id FROM @offer
+        WHERE id = ANY(?::text[]) AND claimed_by = ? ORDER BY id FOR UPDATE)
+    UPDATE @offer AS o SET claimed_by = NULL, claimed_until = NULL
+    FROM chosen WHERE o.id = chosen.id";
+
 // --- reads --------------------------------------------------------------------------------------
 
 /// The columns of an instance, in the order that the reader decodes them.

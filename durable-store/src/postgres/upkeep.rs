@@ -19,7 +19,7 @@ const CLEAN_ROWS: i64 = 5_000;
 
 impl Inner {
     /// The rows of a statement that may run twice.
-    async fn change(
+    pub(super) async fn change(
         &self,
         operation: &'static str,
         text: &'static str,
@@ -30,7 +30,7 @@ impl Inner {
         rows.map_err(|failure| classify(operation, &self.place, failure))
     }
 
-    fn decode<T>(
+    pub(super) fn decode<T>(
         &self,
         operation: &'static str,
         rows: &[PgRow],

@@ -201,6 +201,7 @@ impl Database {
                 Output::More(cleaning::clean(connection, *receipts_before, *replies_before)?)
             }
             Work::Purge { numbers } => Output::Purged(purge(connection, numbers)?),
+            Work::Offers(work) => work.apply(connection)?,
             Work::Sweep => Output::More(cleaning::sweep(connection)?),
         })
     }

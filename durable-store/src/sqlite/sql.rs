@@ -168,6 +168,24 @@ pub(super) const CLEAN_RECEIPTS: &str = "DELETE FROM receipt
 pub(super) const CLEAN_REPLIES: &str = "DELETE FROM reply
     WHERE rowid IN (SELECT rowid FROM reply WHERE at < ?1 ORDER BY at LIMIT ?2)";
 
+// --- offers -------------------------------------------------------------------------------------
+
+pub(super) const INSERT_OFFER: &str = "INSERT INTO offer (id, partition, name, body)
+    VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
+pub(super) const WITHDRAW_OFFER: &str = "DELETE FROM offer WHERE id = ?1 AND +partition = ?2";
+pub(super) const WITHDRAW_OFFERS: &str = "DELETE FROM offer WHERE partition = ?1";
+pub(super) const LOST_OFFERS: &str =
+    "SELECT id FROM offer WHERE partition = ?1 AND claimed_until <= ?2";
+/// The names are a list in JSON. In no order.
+pub(super) const CLAIM_OFFERS: &str = "UPDATE offer SET claimed_by = ?1, claimed_until = ?2
+    WHERE seq IN (SELECT seq FROM offer INDEXED BY offer_free WHERE claimed_by IS NULL
+        AND name IN (SELECT value FROM json_each(?3)) ORDER BY seq LIMIT ?4)
+    RETURNING seq, id, partition, name, body";
+pub(super) const RENEW_CLAIM: &str =
+    "UPDATE offer SET claimed_until = ?3 WHERE id = ?1 AND claimed_by = ?2";
+pub(super) const RELEASE_CLAIM: &str =
+    "UPDATE offer SET claimed_by = NULL, claimed_until = NULL WHERE id = ?1 AND claimed_by = ?2";
+
 // --- reads --------------------------------------------------------------------------------------
 
 /// The columns of an instance, in the order that the reader decodes them.

@@ -74,6 +74,11 @@ mod tests {
             sql::CLEAN_RECEIPTS,
             sql::CLEAN_REPLIES,
             sql::POLL,
+            sql::WITHDRAW_OFFER,
+            sql::WITHDRAW_OFFERS,
+            sql::LOST_OFFERS,
+            sql::RENEW_CLAIM,
+            sql::RELEASE_CLAIM,
         ];
         for statement in statements.into_iter().chain(sql::DELETE_MARKED) {
             let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();

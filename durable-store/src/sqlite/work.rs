@@ -4,8 +4,10 @@ use tokio::sync::oneshot;
 
 use crate::Timestamp;
 use crate::error::StoreError;
-use crate::model::{Accepted, Batch, Envelope, InstanceNo, Lease, PartitionId, Peer};
+use crate::model::{Accepted, Batch, Envelope, InstanceNo, Lease, Offer, PartitionId, Peer};
 use crate::store::Result;
+
+use super::offers::OfferWork;
 
 /// An operation whose arguments were checked. It owns them: its caller may go away.
 pub(super) enum Work {
@@ -51,6 +53,7 @@ pub(super) enum Work {
         numbers: Vec<InstanceNo>,
     },
     Sweep,
+    Offers(OfferWork),
 }
 
 impl Work {
@@ -66,6 +69,7 @@ impl Work {
             Self::Release { .. } => "release_leases",
             Self::Clean { .. } | Self::Sweep => "clean",
             Self::Purge { .. } => "purge_instances",
+            Self::Offers(work) => work.operation(),
         }
     }
 
@@ -82,6 +86,7 @@ impl Work {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Commit { bytes, .. } | Self::Send { bytes, .. } => *bytes,
+            Self::Offers(work) => work.bytes(),
             _ => 0,
         }
     }
@@ -95,6 +100,9 @@ pub(super) enum Output {
     Purged(Vec<InstanceNo>),
     Leases(Vec<Lease>),
     Peers(Vec<Peer>),
+    Offers(Vec<Offer>),
+    /// Ids of offers.
+    Ids(Vec<String>),
     /// Whether there may be more to clean.
     More(bool),
 }

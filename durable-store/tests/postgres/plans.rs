@@ -7,7 +7,7 @@ use durable_store::conformance::world::{
     number as instance_number, own_two, plain, reopening, replacing, send, starting, strings, text,
 };
 use durable_store::{
-    Batch, InstanceChange, InstanceNo, Lease, PostgresStore, Receipt, Reply, Status, Store,
+    Batch, InstanceChange, InstanceNo, Lease, Offer, PostgresStore, Receipt, Reply, Status, Store,
 };
 use sqlx::PgConnection;
 
@@ -39,6 +39,12 @@ async fn fill_tables(other: &mut PgConnection, schema: &str) {
         ("scheduled", "1, n, n, 's' || n, '', ''".to_owned()),
         ("receipt", "'x' || n, n".to_owned()),
         ("reply", "'x' || n, '', n".to_owned()),
+        (
+            "offer",
+            "'o' || n, 1, n, 'work', '', CASE WHEN n > 10000 THEN 'w' END,
+                CASE WHEN n > 10000 THEN n END"
+                .to_owned(),
+        ),
     ] {
         let text = format!("INSERT INTO @{table} SELECT {columns} FROM {rows}");
         assert_eq!(run(other, schema, &text).await, ROWS.unsigned_abs());
@@ -86,6 +92,25 @@ async fn own_side(hub: &Fixture, lease: &Lease, round: i64) {
     ];
     hub.commit(lease, Batch { send, ..Batch::default() }).await.unwrap();
     hub.commit(lease, consuming(&[&format!("sent{round}")])).await.unwrap();
+}
+
+/// What is done with offers.
+async fn offers(hub: &Fixture, lease: &Lease, round: i64) {
+    let (work, until) = (strings(&["work"]), durable_store::Timestamp::from_micros(1_000_000));
+    let id = format!("offer{round}");
+    let (name, body) = ("work".to_owned(), text(""));
+    let offer = Offer { id: id.clone(), partition: P1, name, body };
+    hub.offer_activities(lease, vec![offer]).await.unwrap();
+    let claimed = hub.claim_offers("me", &work, 10, until).await.unwrap();
+    let mut ids: Vec<String> = claimed.into_iter().map(|offer| offer.id).collect();
+    let first = if round == 0 { 1 } else { 6 };
+    assert_eq!(ids.first(), Some(&format!("o{first}")));
+    assert_eq!(hub.renew_claims("me", &ids, until).await.unwrap().len(), 10);
+    hub.release_claims("me", &ids.split_off(5)).await.unwrap();
+    let now = durable_store::Timestamp::from_micros(10_020);
+    assert_eq!(hub.lost_offers(lease, now).await.unwrap().len(), 20);
+    hub.withdraw_offers(lease, Some(&[id])).await.unwrap();
+    assert_eq!(hub.renew_claims("me", &ids, until).await.unwrap().len(), 5);
 }
 
 /// What others do.
@@ -160,6 +185,7 @@ async fn nothing_that_is_done_for_a_turn_goes_through_a_table() {
         let hub = Fixture::from(used.clone());
         own_side(&hub, &lease, round).await;
         other_side(&hub, round).await;
+        offers(&hub, &lease, round).await;
         drop(hub);
         let after = scans(&mut other, &schema, used).await;
         let tables = of_tables(&mut other, &schema).await;

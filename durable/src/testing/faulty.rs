@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use durable_store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, Result, Store, StoreError, StoreErrorKind, StoredInstance,
     Timestamp,
 };
@@ -303,6 +303,47 @@ impl Store for FaultyStore {
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
         self.pass("clean").await?;
         self.inner.clean(receipts_before, replies_before).await
+    }
+
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        self.pass("offer_activities").await?;
+        self.inner.offer_activities(lease, offers).await
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        self.pass("withdraw_offers").await?;
+        self.inner.withdraw_offers(lease, ids).await
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        self.pass("lost_offers").await?;
+        self.inner.lost_offers(lease, now).await
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        self.pass("claim_offers").await?;
+        self.inner.claim_offers(worker, names, limit, expires_at).await
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        self.pass("renew_claims").await?;
+        self.inner.renew_claims(worker, ids, expires_at).await
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        self.pass("release_claims").await?;
+        self.inner.release_claims(worker, ids).await
     }
 
     fn hints(&self) -> broadcast::Receiver<PartitionId> {

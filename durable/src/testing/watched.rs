@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use durable_store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
@@ -135,6 +135,41 @@ impl Store for WatchedStore {
 
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
         self.calling(self.inner.clean(receipts_before, replies_before)).await
+    }
+
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        self.storing(self.inner.offer_activities(lease, offers)).await
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        self.calling(self.inner.withdraw_offers(lease, ids)).await
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        self.calling(self.inner.lost_offers(lease, now)).await
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        self.calling(self.inner.claim_offers(worker, names, limit, expires_at)).await
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        self.calling(self.inner.renew_claims(worker, ids, expires_at)).await
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        self.calling(self.inner.release_claims(worker, ids)).await
     }
 
     fn hints(&self) -> broadcast::Receiver<PartitionId> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use durable::store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Page,
+    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
     PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
@@ -158,6 +158,47 @@ impl Store for Watched {
     async fn clean(&self, receipts_before: Timestamp, replies_before: Timestamp) -> Result<()> {
         let _open = self.open();
         self.inner.clean(receipts_before, replies_before).await
+    }
+
+    async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
+        let _open = self.open();
+        self.inner.offer_activities(lease, offers).await
+    }
+
+    async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
+        let _open = self.open();
+        self.inner.withdraw_offers(lease, ids).await
+    }
+
+    async fn lost_offers(&self, lease: &Lease, now: Timestamp) -> Result<Vec<String>> {
+        let _open = self.open();
+        self.inner.lost_offers(lease, now).await
+    }
+
+    async fn claim_offers(
+        &self,
+        worker: &str,
+        names: &[String],
+        limit: usize,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Offer>> {
+        let _open = self.open();
+        self.inner.claim_offers(worker, names, limit, expires_at).await
+    }
+
+    async fn renew_claims(
+        &self,
+        worker: &str,
+        ids: &[String],
+        expires_at: Timestamp,
+    ) -> Result<Vec<String>> {
+        let _open = self.open();
+        self.inner.renew_claims(worker, ids, expires_at).await
+    }
+
+    async fn release_claims(&self, worker: &str, ids: &[String]) -> Result<()> {
+        let _open = self.open();
+        self.inner.release_claims(worker, ids).await
     }
 
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
