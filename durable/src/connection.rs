@@ -151,6 +151,19 @@ impl Connection {
         accepted
     }
 
+    /// Stores messages, all in one step, and tries until that succeeds or never will. Their ids make
+    /// repeating it harmless.
+    pub(crate) async fn send_all(&self, envelopes: &[Envelope]) -> Result<(), StoreError> {
+        let sent = retry(&*self.clock, u32::MAX, || {
+            store_call("send", self.store.send(envelopes.to_vec(), self.clock.now()))
+        })
+        .await;
+        for envelope in envelopes {
+            self.doors.note_stored(envelope.message.partition);
+        }
+        sent.map(drop)
+    }
+
     async fn store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
         let answers = retry(&*self.clock, backoff::MAX_ATTEMPTS, || {
             store_call("send", self.store.send(vec![envelope.clone()], self.clock.now()))

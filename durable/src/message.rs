@@ -86,6 +86,17 @@ pub(crate) enum Body {
         /// How it ended.
         outcome: Outcome,
     },
+    /// An attempt of an activity of the orchestration that another worker ran has ended.
+    AttemptEnded {
+        /// The number of the instance that waits: another one may have its id by now.
+        number: i64,
+        /// The task that waits for it.
+        task: TaskId,
+        /// Which attempt it was.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// An operation for the entity.
     Operation {
         /// The registered name of the entity.
@@ -153,6 +164,21 @@ pub(crate) enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply: Option<ReplyTo>,
     },
+}
+
+/// What is stored of an attempt of an activity that other workers may run; its name is beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OfferedAttempt {
+    /// The id of the orchestration that waits.
+    pub(crate) instance: String,
+    /// Its number.
+    pub(crate) number: i64,
+    /// The task that waits.
+    pub(crate) task: TaskId,
+    /// The attempt, from 1.
+    pub(crate) attempt: u32,
+    /// The arguments, as an array.
+    pub(crate) input: Json,
 }
 
 /// Where a result goes.

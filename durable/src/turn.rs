@@ -55,6 +55,8 @@ pub(crate) enum Inbound {
     ActivityEnded { number: InstanceNo, task: TaskId, attempt: u32, outcome: Outcome },
     /// An operation of an entity that ran on this worker outside of a turn has ended.
     OperationEnded { attempt: u32, result: Result<(Json, OperationEffects), TaskFailure> },
+    /// The worker that ran an attempt of an activity for this one went away.
+    AttemptLost { number: InstanceNo, task: TaskId, attempt: u32 },
     /// The partition has a new owner: activities that were under way are started again.
     Recover,
 }

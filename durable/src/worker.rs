@@ -4,6 +4,7 @@
 mod activities;
 mod arrivals;
 mod change;
+mod claims;
 mod committer;
 mod deliver;
 mod effects;
@@ -12,12 +13,14 @@ mod inbox;
 mod leases;
 mod lifecycle;
 mod metrics;
+mod offers;
 mod operations;
 mod options;
 mod partition;
 mod retention;
 mod share;
 mod slots;
+mod surplus;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -32,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::activities::Activities as Runner;
 pub(crate) use self::activities::no_unwind;
+use self::claims::Claims;
 use self::leases::{Leases, forward_hints};
 pub use self::lifecycle::LifecycleEvent;
 use self::lifecycle::Listener;
@@ -89,6 +93,7 @@ pub struct Worker {
     draining: CancellationToken,
     stopped: CancellationToken,
     leases: Option<JoinHandle<()>>,
+    claims: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
 }
 
@@ -122,9 +127,9 @@ impl Worker {
     /// is not done in time, is run again by the next owner.
     pub async fn shutdown(mut self) {
         self.draining.cancel();
-        if let Some(leases) = self.leases.take() {
+        for task in [self.leases.take(), self.claims.take()].into_iter().flatten() {
             // An error says that the task was aborted: there is nothing to wait for.
-            let _ = leases.await;
+            let _ = task.await;
         }
         self.stopped.cancel();
     }
@@ -435,6 +440,7 @@ impl WorkerBuilder {
         let shared = Arc::new(Shared {
             registry: Arc::clone(&registry),
             activities: Runner::new(Arc::clone(&registry), data, limit, stopped.clone()),
+            exchange: Arc::default(),
             settings,
             partitions: connection.hub().await?.partitions,
             resident: Arc::new(AtomicUsize::new(0)),
@@ -447,12 +453,14 @@ impl WorkerBuilder {
         let hints = connection.store.hints();
         // If this future is dropped halfway, so is everything it began.
         let guard = stopped.clone().drop_guard();
+        let claims = Claims::new(Arc::clone(&shared), stopped.clone());
         let mut leases = Leases::new(shared, stopped.clone(), Arc::clone(&wakes));
         leases.acquire_first().await?;
         tokio::spawn(forward_hints(hints, wakes, stopped.clone()));
         let leases = Some(tokio::spawn(leases.run()));
+        let claims = Some(tokio::spawn(claims.run()));
         guard.disarm();
-        let worker = Worker { connection, registry, draining, stopped, leases, counters };
+        let worker = Worker { connection, registry, draining, stopped, leases, claims, counters };
         if !retention.is_empty() {
             let stopped = worker.stopped.clone();
             tokio::spawn(upkeep::purge_ended(worker.client(), retention, stopped));

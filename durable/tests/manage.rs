@@ -31,6 +31,8 @@ mod locking;
 mod long;
 #[path = "manage/mismatches.rs"]
 mod mismatches;
+#[path = "manage/offers.rs"]
+mod offers;
 #[path = "manage/patterns.rs"]
 mod patterns;
 #[path = "manage/purging.rs"]

@@ -76,35 +76,39 @@ impl Core {
         running.map(|(number, _)| TaskId(number)).collect()
     }
 
-    /// A new owner starts the activities again that were under way: the attempt that was lost
-    /// counts. Returns the tasks that have used up `limit` attempts and failed.
+    /// A new owner starts the activities again that were under way. Returns the tasks that have used
+    /// up `limit` attempts and failed.
     pub(crate) fn recover(&mut self, limit: u32) -> Vec<TaskId> {
-        let mut failed = Vec::new();
-        for task in self.running() {
-            self.cancel_retry_timer(task);
-            let Some(Task { kind: TaskKind::Activity { attempt, lost, .. }, .. }) =
-                self.tasks.get_mut(task.0)
-            else {
-                continue;
-            };
-            *lost += 1;
-            if *lost >= limit {
-                let failure = Failure::final_one(
-                    "WorkerLost",
-                    format!("{limit} attempts of it were under way when their worker went away"),
-                );
-                if self.complete(task, Err(TaskFailure::new(TaskErrorKind::WorkerLost, failure))) {
-                    failed.push(task);
-                }
-                continue;
-            }
-            *attempt += 1;
-            let attempt = *attempt;
-            self.actions.history.push(Event::ActivityRestarted { task, attempt });
-            self.running_activities = self.running_activities.saturating_sub(1);
-            self.start_activity(task);
+        let running = self.running().into_iter();
+        running.filter(|task| self.lose_attempt(*task, limit)).collect()
+    }
+
+    /// The attempt of an activity that is under way was lost with its worker, which counts: the next
+    /// one is started, or the task has used up `limit` of them and failed. Whether it did.
+    pub(crate) fn lose_attempt(&mut self, task: TaskId, limit: u32) -> bool {
+        if !self.tasks.get(task.0).is_some_and(Task::is_running_activity) {
+            return false;
         }
-        failed
+        self.cancel_retry_timer(task);
+        let Some(Task { kind: TaskKind::Activity { attempt, lost, .. }, .. }) =
+            self.tasks.get_mut(task.0)
+        else {
+            return false;
+        };
+        *lost += 1;
+        if *lost >= limit {
+            let failure = Failure::final_one(
+                "WorkerLost",
+                format!("{limit} attempts of it were under way when their worker went away"),
+            );
+            return self.complete(task, Err(TaskFailure::new(TaskErrorKind::WorkerLost, failure)));
+        }
+        *attempt += 1;
+        let attempt = *attempt;
+        self.actions.history.push(Event::ActivityRestarted { task, attempt });
+        self.running_activities = self.running_activities.saturating_sub(1);
+        self.start_activity(task);
+        false
     }
 
     /// Nobody wants the results of the activities under way: they are told so, and forgotten.

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use durable_store::InstanceNo;
-use tokio::sync::mpsc;
+use durable_store::{InstanceNo, PartitionId};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -26,6 +27,8 @@ pub(super) struct Job {
     pub(super) cancellation: CancellationToken,
     /// Where the result goes. Closed if the partition is lost, and then nobody wants it.
     pub(super) results: mpsc::UnboundedSender<Ended>,
+    /// Whether others may run it.
+    pub(super) may_leave: bool,
 }
 
 /// An attempt that has ended.
@@ -45,6 +48,9 @@ pub(super) struct Activities {
     data: DataMap,
     limit: usize,
     queue: Mutex<Queue>,
+    /// Whether somebody waits for room.
+    wants_room: AtomicBool,
+    room: Notify,
     /// Stops everything at once: the worker is gone.
     killed: CancellationToken,
 }
@@ -62,7 +68,59 @@ impl Activities {
         limit: usize,
         killed: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, data, limit, queue: Mutex::default(), killed })
+        let (queue, wants_room, room) = (Mutex::default(), AtomicBool::new(false), Notify::new());
+        Arc::new(Self { registry, data, limit, queue, wants_room, room, killed })
+    }
+
+    /// How many may run at once.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many attempts wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
+    /// How many more attempts would begin at once.
+    pub(super) fn free(&self) -> usize {
+        let queue = self.queue();
+        if queue.waiting.is_empty() { self.limit.saturating_sub(queue.running) } else { 0 }
+    }
+
+    /// Whether [`Activities::room`] is to tell of room.
+    pub(super) fn want_room(&self, wanted: bool) {
+        self.wants_room.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Completes when there may be room.
+    pub(super) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Takes out up to `count` attempts of the partition that wait, and that others may run: those
+    /// that would begin last. It looks at `depth` of them at most.
+    pub(super) fn take_last(&self, partition: PartitionId, count: usize, depth: usize) -> Vec<Job> {
+        let fits = |job: &Job| {
+            let is_open = job.may_leave && !job.cancellation.is_cancelled();
+            is_open && job.no.partition() == partition
+        };
+        let mut queue = self.queue();
+        let start = queue.waiting.len().saturating_sub(depth);
+        if !queue.waiting.range(start..).any(fits) {
+            return Vec::new();
+        }
+        let (mut taken, mut kept) = (Vec::new(), VecDeque::new());
+        for job in queue.waiting.drain(start..).rev() {
+            if taken.len() < count && fits(&job) {
+                taken.push(job);
+            } else {
+                kept.push_front(job);
+            }
+        }
+        queue.waiting.append(&mut kept);
+        taken.reverse();
+        taken
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -95,7 +153,7 @@ impl Activities {
     }
 
     async fn run(&self, job: Job) {
-        let Job { no, instance, start, cancellation, results } = job;
+        let Job { no, instance, start, cancellation, results, may_leave: _ } = job;
         let mut effects = None;
         let outcome = if cancellation.is_cancelled() {
             Err(cancelled())
@@ -156,6 +214,9 @@ impl Activities {
             };
             if next.is_none() || self.killed.is_cancelled() {
                 queue.running -= 1;
+                if self.wants_room.load(Ordering::Relaxed) {
+                    self.room.notify_one();
+                }
                 return;
             }
             next

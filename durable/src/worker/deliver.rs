@@ -45,6 +45,9 @@ impl Partition {
     fn accept(&mut self, origin: Origin, message: &Message) {
         match serde_json::from_str::<Body>(&message.body) {
             Ok(body) => {
+                if let Body::AttemptEnded { number, task, attempt, .. } = &body {
+                    self.offered_attempt_ended(InstanceNo(*number), *task, *attempt);
+                }
                 let mail = Mail { origin, inbound: Inbound::Message(body) };
                 self.slots.deliver(&message.target, mail);
             }
@@ -67,6 +70,7 @@ impl Partition {
         if self.running.get(&key).is_some_and(|running| running.attempt == start.attempt) {
             self.running.remove(&key);
         }
+        self.offers.close(no, start.task, start.attempt);
         // While the partition is about to be left, an error may only say that. The attempt is left
         // to the next owner, who runs it again.
         if self.draining.is_cancelled() && outcome.is_err() {

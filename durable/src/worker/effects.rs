@@ -177,6 +177,7 @@ impl Partition {
                 if let Some(running) = running.filter(|running| running.attempt == attempt) {
                     running.cancellation.cancel();
                 }
+                self.withdraw_cancelled(no, task, attempt);
             }
             for start in part.start.drain(..) {
                 self.start_activity(no, &id, start);
@@ -212,12 +213,14 @@ impl Partition {
         let cancellation = self.stopped.child_token();
         let running = Running { attempt: start.attempt, cancellation: cancellation.clone() };
         self.running.insert((no, start.task), running);
+        let may_leave = self.may_leave(&start);
         self.shared.activities.start(Job {
             no,
             instance: Arc::clone(id),
             start,
             cancellation,
             results: self.results.clone(),
+            may_leave,
         });
     }
 

@@ -42,6 +42,15 @@ impl Fetcher {
         .await
     }
 
+    /// Removes what an owner before let others do.
+    pub(super) async fn withdraw_offers(&self) -> Result<(), StoreError> {
+        let Connection { store, clock, .. } = &*self.connection;
+        retry(&**clock, ATTEMPTS, || {
+            store_call("withdraw_offers", store.withdraw_offers(&self.lease, None))
+        })
+        .await
+    }
+
     /// The instances with these ids; those that would be created get a number if there is no row.
     pub(super) async fn load(self, wanted: Vec<(Arc<str>, bool)>) -> Result<Loaded, StoreError> {
         let Connection { store, clock, .. } = &*self.connection;

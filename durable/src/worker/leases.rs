@@ -185,6 +185,7 @@ impl Leases {
         let worker = self.shared.settings.worker_id.clone();
         let call = store.check_in(&worker, self.now(), self.alive_until());
         let peers = store_call("check_in", call).await?;
+        self.shared.exchange.set_others(peers.len().saturating_sub(1));
         let kept = self.kept().count();
         let share = share::of(&worker, kept, usize::from(self.shared.partitions), &peers);
         self.give_away(share.give_back, peers.len());

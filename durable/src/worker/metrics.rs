@@ -16,6 +16,10 @@ pub struct Metrics {
     pub rows: u64,
     /// Attempts of activities that were started.
     pub attempts: u64,
+    /// Attempts that waited here and were offered to all workers of the hub.
+    pub offered: u64,
+    /// Attempts that this worker took from what is offered, its own among them.
+    pub claimed: u64,
     /// Polls for new messages.
     pub polls: u64,
     /// Instances that were loaded from the store.
@@ -36,6 +40,8 @@ pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) attempts: AtomicU64,
+    pub(super) offered: AtomicU64,
+    pub(super) claimed: AtomicU64,
     pub(super) polls: AtomicU64,
     pub(super) loads: AtomicU64,
     pub(super) leases_acquired: AtomicU64,
@@ -57,6 +63,8 @@ impl Counters {
             commits: of(&self.commits),
             rows: of(&self.rows),
             attempts: of(&self.attempts),
+            offered: of(&self.offered),
+            claimed: of(&self.claimed),
             polls: of(&self.polls),
             loads: of(&self.loads),
             leases_acquired: of(&self.leases_acquired),

@@ -19,6 +19,7 @@ use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
 use super::fetch::{Fetcher, Loaded};
 use super::inbox::Inbox;
 use super::metrics::{Counters, add};
+use super::offers::{Exchange, Offers};
 use super::options::Settings;
 use super::slots::{Mail, Slots};
 use crate::clock::Sleep;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     pub(super) connection: Arc<Connection>,
     pub(super) registry: Arc<Registry>,
     pub(super) activities: Arc<Activities>,
+    pub(super) exchange: Arc<Exchange>,
     pub(super) settings: Settings,
     pub(super) partitions: u16,
     /// Instances in memory, over all partitions.
@@ -78,7 +80,7 @@ pub(super) struct Running {
 }
 
 type Flight = Pin<Box<dyn Future<Output = (Vec<Part>, Result<(), StoreError>)> + Send>>;
-type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+pub(super) type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// A partition under one lease.
 pub(super) struct Partition {
@@ -91,6 +93,8 @@ pub(super) struct Partition {
     /// Instances that have activities under way, as of the last commit.
     pub(super) busy: HashSet<InstanceNo>,
     pub(super) running: HashMap<(InstanceNo, TaskId), Running>,
+    /// Attempts among them that others may run.
+    pub(super) offers: Offers,
     pub(super) results: mpsc::UnboundedSender<Ended>,
     ended: mpsc::UnboundedReceiver<Ended>,
     flight: Option<Flight>,
@@ -136,6 +140,7 @@ impl Partition {
             pending: Pending::default(),
             busy: HashSet::new(),
             running: HashMap::new(),
+            offers: Offers::new(Arc::clone(&shared.exchange)),
             results,
             ended,
             flight: None,
@@ -198,6 +203,7 @@ impl Partition {
             self.run_turns();
             self.begin_commit();
             self.begin_fetch();
+            self.begin_offers();
             if self.is_drained() {
                 return Exit::Drained;
             }
@@ -214,6 +220,8 @@ impl Partition {
     /// Begins as the new owner: finds out about commits in doubt, and starts again what was under
     /// way.
     async fn take_over(&mut self, unresolved: Vec<Unresolved>) -> Result<(), StoreError> {
+        // What the owner before let others do is not wanted: it is begun again.
+        self.fetcher.withdraw_offers().await?;
         self.fetcher.resolve(unresolved).await?;
         for stored in self.fetcher.busy_instances().await? {
             self.busy.insert(stored.record.no);
@@ -234,7 +242,7 @@ impl Partition {
         Some(unresolved)
     }
 
-    fn failed(&mut self, error: &StoreError) -> Exit {
+    pub(super) fn failed(&mut self, error: &StoreError) -> Exit {
         let is_open = self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown;
         let unresolved = if is_open { self.take_doubt() } else { None };
         let partition = self.committer.lease.partition.0;
@@ -287,6 +295,7 @@ impl Partition {
             self.next_poll = now + self.shared.settings.poll_interval;
             self.inbox.poll_begins();
             self.note_poll();
+            self.offers.poll_begins();
             // What is known is still stored: the poll has to look past it.
             let limit = self.inbox.len() + POLL_PAGE;
             self.poll_limit = limit;
@@ -338,8 +347,10 @@ impl Partition {
                 self.inbox.poll_ends();
                 if is_complete {
                     self.poll_was_complete();
+                    self.declare_lost();
                 }
             }
+            done = ready(self.offers.under_way()) => self.offers_done(done)?,
             Some(arrival) = self.entrance.door.recv(), if takes_arrivals => {
                 self.take_arrival(arrival);
             }
@@ -401,6 +412,7 @@ impl Partition {
         for running in self.running.values() {
             running.cancellation.cancel();
         }
+        self.withdraw_all();
     }
 
     /// Whether a shutdown has nothing to wait for any more: all turns that could run did, all of
@@ -411,12 +423,13 @@ impl Partition {
             && self.load.is_none()
             && !self.slots.has_ready()
             && !self.slots.has_wanted()
+            && self.offers.are_settled()
             && (self.running.is_empty() || self.now() >= until)
     }
 }
 
 /// Awaits a future that may not be there.
-async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+pub(super) async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
@@ -424,7 +437,7 @@ async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
 }
 
 /// Sets an alarm anew if its time has changed.
-fn set(
+pub(super) fn set(
     alarm: &mut Option<(Timestamp, Sleep)>,
     at: Option<Timestamp>,
     sleep: impl FnOnce(Timestamp) -> Sleep,
@@ -434,7 +447,7 @@ fn set(
     }
 }
 
-async fn ring(alarm: &mut Option<(Timestamp, Sleep)>) {
+pub(super) async fn ring(alarm: &mut Option<(Timestamp, Sleep)>) {
     match alarm {
         Some((_, sleep)) => sleep.await,
         None => std::future::pending().await,

@@ -78,9 +78,13 @@ impl World {
     }
 
     pub async fn sqlite() -> Self {
+        Self::sqlite_with(4).await
+    }
+
+    pub async fn sqlite_with(partitions: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("hub.db");
-        let store = SqliteStore::options(path).partitions(4).open().await.unwrap();
+        let store = SqliteStore::options(path).partitions(partitions).open().await.unwrap();
         Self { directory: Some(directory), ..Self::of(Arc::new(store)) }
     }
 

@@ -28,6 +28,19 @@ impl OrchestrationInstance {
                     self.arrived(task, true, changes);
                 }
             }
+            Inbound::Message(Body::AttemptEnded { number, task, attempt, outcome }) => {
+                if self.is_for_this(number) && self.core.is_current_call(task, attempt) {
+                    self.complete(task, outcome, changes);
+                }
+            }
+            Inbound::AttemptLost { number, task, attempt } => {
+                if self.is_for_this(number.0)
+                    && self.core.is_current_call(task, attempt)
+                    && self.core.lose_attempt(task, MAX_LOST_ATTEMPTS)
+                {
+                    self.arrived(task, true, changes);
+                }
+            }
             Inbound::Message(Body::Start { request, reply }) => {
                 self.start(&request, reply, changes);
             }
