@@ -216,7 +216,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many activities run at once. Default: [`DEFAULT_ACTIVITIES_PER_CORE`] for each core.
+    /// How many activities run at once. Default: [`DEFAULT_ACTIVITIES_PER_CORE`] for each core. When
+    /// more than twice as many are there, the rest is offered to the other workers of the hub, and a
+    /// worker that has places free takes what others offer, if it knows the activity.
     pub fn max_concurrent_activities(mut self, count: usize) -> Self {
         self.options.max_concurrent_activities = Some(count);
         self

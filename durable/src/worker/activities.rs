@@ -27,8 +27,8 @@ pub(super) struct Job {
     pub(super) cancellation: CancellationToken,
     /// Where the result goes. Closed if the partition is lost, and then nobody wants it.
     pub(super) results: mpsc::UnboundedSender<Ended>,
-    /// Whether others may run it.
-    pub(super) may_leave: bool,
+    /// Whether it was offered before, and claimed by this worker.
+    pub(super) is_claimed: bool,
 }
 
 /// An attempt that has ended.
@@ -98,12 +98,18 @@ impl Activities {
         self.room.notified().await;
     }
 
-    /// Takes out up to `count` attempts of the partition that wait, and that others may run: those
-    /// that would begin last. It looks at `depth` of them at most.
-    pub(super) fn take_last(&self, partition: PartitionId, count: usize, depth: usize) -> Vec<Job> {
+    /// Takes out up to `count` attempts of the partition that wait and may leave: those that would
+    /// begin last. It looks at `depth` of them at most.
+    pub(super) fn take_last(
+        &self,
+        partition: PartitionId,
+        count: usize,
+        depth: usize,
+        may_leave: impl Fn(&ActivityStart) -> bool,
+    ) -> Vec<Job> {
         let fits = |job: &Job| {
-            let is_open = job.may_leave && !job.cancellation.is_cancelled();
-            is_open && job.no.partition() == partition
+            let is_open = !job.is_claimed && !job.cancellation.is_cancelled();
+            is_open && job.no.partition() == partition && may_leave(&job.start)
         };
         let mut queue = self.queue();
         let start = queue.waiting.len().saturating_sub(depth);
@@ -153,7 +159,7 @@ impl Activities {
     }
 
     async fn run(&self, job: Job) {
-        let Job { no, instance, start, cancellation, results, may_leave: _ } = job;
+        let Job { no, instance, start, cancellation, results, is_claimed: _ } = job;
         let mut effects = None;
         let outcome = if cancellation.is_cancelled() {
             Err(cancelled())

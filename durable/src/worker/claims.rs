@@ -225,12 +225,13 @@ impl Claims {
             && self.claiming.is_none()
             && !self.names.is_empty()
             && self.outbox.len() < activities.limit();
+        // Said before it is looked, so that no room goes unnoticed.
+        activities.want_room(may_claim);
         let free = if may_claim { activities.free() } else { 0 };
-        let is_worth = free > 0 && (self.due || free * ROOM_DIVISOR >= activities.limit());
-        activities.want_room(may_claim && !is_worth);
-        if !is_worth {
+        if free == 0 || !(self.due || free * ROOM_DIVISOR >= activities.limit()) {
             return;
         }
+        activities.want_room(false);
         (self.more, self.due) = (false, false);
         let (count, shared, names) =
             (free.min(CLAIM_PAGE), Arc::clone(&self.shared), self.names.clone());
@@ -268,7 +269,7 @@ impl Claims {
             Claim { partition, cancellation: self.stopped.child_token(), is_own: false };
         let job = if let Some(job) = self.shared.exchange.take(&id) {
             (claim.is_own, claim.cancellation) = (true, job.cancellation.clone());
-            Job { may_leave: false, ..job }
+            Job { is_claimed: true, ..job }
         } else if self.shared.connection.doors.is_open(partition) {
             // This worker has offered it and does not want it any more: its row is about to go.
             return;
@@ -287,7 +288,7 @@ impl Claims {
                 start: ActivityStart { task, attempt, name, input, entity: None },
                 cancellation: claim.cancellation.clone(),
                 results: self.results.clone(),
-                may_leave: false,
+                is_claimed: true,
             }
         };
         self.held.insert(id, claim);

@@ -213,14 +213,13 @@ impl Partition {
         let cancellation = self.stopped.child_token();
         let running = Running { attempt: start.attempt, cancellation: cancellation.clone() };
         self.running.insert((no, start.task), running);
-        let may_leave = self.may_leave(&start);
         self.shared.activities.start(Job {
             no,
             instance: Arc::clone(id),
             start,
             cancellation,
             results: self.results.clone(),
-            may_leave,
+            is_claimed: false,
         });
     }
 

@@ -14,7 +14,7 @@ pub struct Metrics {
     pub commits: u64,
     /// Rows that these commits wrote: instances, side rows, history, messages, answers.
     pub rows: u64,
-    /// Attempts of activities that were started.
+    /// Attempts of activities that were started for instances of this worker, wherever they run.
     pub attempts: u64,
     /// Attempts that waited here and were offered to all workers of the hub.
     pub offered: u64,

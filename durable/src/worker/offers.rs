@@ -20,6 +20,7 @@ use super::surplus::{self, Load};
 use crate::backoff::retry;
 use crate::connection::Connection;
 use crate::message::{OfferedAttempt, TaskId};
+use crate::registry::Registry;
 use crate::telemetry::store_call;
 use crate::turn::{ActivityStart, Inbound};
 
@@ -43,6 +44,15 @@ pub(super) fn offer_id(no: InstanceNo, task: TaskId, attempt: u32) -> String {
 /// Whether a store takes this name beside an offer.
 pub(super) fn is_name(name: &str) -> bool {
     name.len() <= limits::MAX_NAME_BYTES && !name.contains('\0')
+}
+
+/// Whether others may run the attempt. What this worker cannot run fails here, and not for nobody's
+/// taking it.
+fn may_leave(registry: &Registry, start: &ActivityStart) -> bool {
+    start.entity.is_none()
+        && start.input.as_str().len() <= MAX_OFFER_BYTES
+        && is_name(&start.name)
+        && registry.activity(&start.name).is_some()
 }
 
 /// What the partitions of a worker and its claims share.
@@ -97,11 +107,11 @@ struct Open {
 }
 
 /// What was done about offers.
-pub(super) enum Done {
-    Offered(usize),
-    Withdrawn,
+pub(super) struct Done {
+    /// So many attempts are offered now.
+    offered: usize,
     /// The claims of these are over.
-    Looked(Vec<String>),
+    lost: Vec<String>,
 }
 
 /// The offers of a partition under one lease.
@@ -197,51 +207,41 @@ impl Offers {
 }
 
 impl Partition {
-    /// Whether others may run the attempt. What this worker cannot run fails here, and not for
-    /// nobody's taking it.
-    pub(super) fn may_leave(&self, start: &ActivityStart) -> bool {
-        start.entity.is_none()
-            && start.input.as_str().len() <= MAX_OFFER_BYTES
-            && is_name(&start.name)
-            && self.shared.registry.activity(&start.name).is_some()
-    }
-
     /// Tells the store what there is to tell about offers.
     pub(super) fn begin_offers(&mut self) {
         if self.offers.under_way.is_some() {
             return;
         }
-        let connection = Arc::clone(&self.committer.connection);
-        let lease = self.committer.lease.clone();
-        if !self.offers.withdrawn.is_empty() {
-            let count = self.offers.withdrawn.len().min(OFFER_PAGE);
-            let ids: Vec<String> = self.offers.withdrawn.drain(..count).collect();
-            self.offers.under_way = Some(Box::pin(async move {
-                let Connection { store, clock, .. } = &*connection;
-                let call = || store.withdraw_offers(&lease, Some(&ids));
-                retry(&**clock, ATTEMPTS, || store_call("withdraw_offers", call())).await?;
-                Ok(Done::Withdrawn)
-            }));
+        let count = self.offers.withdrawn.len().min(OFFER_PAGE);
+        let withdrawn: Vec<String> = self.offers.withdrawn.drain(..count).collect();
+        let offers = self.surplus();
+        let look = !self.offers.open.is_empty() && self.now() >= self.offers.next_look;
+        if withdrawn.is_empty() && offers.is_empty() && !look {
             return;
         }
-        let offers = self.surplus();
-        if !offers.is_empty() {
-            self.offers.under_way = Some(Box::pin(async move {
-                let Connection { store, clock, .. } = &*connection;
+        if look {
+            let interval = self.shared.settings.lease_length / LOOKS_PER_LEASE;
+            self.offers.next_look = self.now() + interval;
+        }
+        let connection = Arc::clone(&self.committer.connection);
+        let lease = self.committer.lease.clone();
+        self.offers.under_way = Some(Box::pin(async move {
+            let Connection { store, clock, .. } = &*connection;
+            if !withdrawn.is_empty() {
+                let call = || store.withdraw_offers(&lease, Some(&withdrawn));
+                retry(&**clock, ATTEMPTS, || store_call("withdraw_offers", call())).await?;
+            }
+            if !offers.is_empty() {
                 let call = || store.offer_activities(&lease, offers.clone());
                 retry(&**clock, ATTEMPTS, || store_call("offer_activities", call())).await?;
-                Ok(Done::Offered(offers.len()))
-            }));
-        } else if !self.offers.open.is_empty() && self.now() >= self.offers.next_look {
-            self.offers.next_look =
-                self.now() + self.shared.settings.lease_length / LOOKS_PER_LEASE;
-            self.offers.under_way = Some(Box::pin(async move {
-                let Connection { store, clock, .. } = &*connection;
+            }
+            let mut done = Done { offered: offers.len(), lost: Vec::new() };
+            if look {
                 let call = || store.lost_offers(&lease, clock.now());
-                let lost = retry(&**clock, ATTEMPTS, || store_call("lost_offers", call())).await?;
-                Ok(Done::Looked(lost))
-            }));
-        }
+                done.lost = retry(&**clock, ATTEMPTS, || store_call("lost_offers", call())).await?;
+            }
+            Ok(done)
+        }));
     }
 
     /// Takes attempts that wait for too long out of the worker's queue, to be offered.
@@ -260,24 +260,25 @@ impl Partition {
             return Vec::new();
         }
         let partition = self.committer.lease.partition;
-        let jobs = activities.take_last(partition, count.min(OFFER_PAGE), SEARCH_DEPTH);
+        let registry = &self.shared.registry;
+        let may_leave = |start: &ActivityStart| may_leave(registry, start);
+        let count = count.min(OFFER_PAGE);
+        let jobs = activities.take_last(partition, count, SEARCH_DEPTH, may_leave);
         jobs.into_iter().map(|job| self.offers.offer(job)).collect()
     }
 
     /// The store has answered.
     pub(super) fn offers_done(&mut self, done: Result<Done, StoreError>) -> Result<(), Exit> {
         self.offers.under_way = None;
-        match done.map_err(|error| self.failed(&error))? {
-            Done::Offered(count) => {
-                add(&self.shared.counters.offered, count);
-                self.shared.exchange.wake.notify_one();
-            }
-            Done::Withdrawn => {}
-            Done::Looked(lost) => {
-                // What was sent before a claim ran out is in the inbox.
-                self.poll_wanted |= !lost.is_empty();
-                self.offers.suspects = lost;
-            }
+        let Done { offered, mut lost } = done.map_err(|error| self.failed(&error))?;
+        if offered > 0 {
+            add(&self.shared.counters.offered, offered);
+            self.shared.exchange.wake.notify_one();
+        }
+        if !lost.is_empty() {
+            // What was sent before a claim ran out is in the inbox.
+            self.poll_wanted = true;
+            self.offers.suspects.append(&mut lost);
         }
         Ok(())
     }
@@ -300,6 +301,9 @@ impl Partition {
 
     /// Nobody wants the result of an attempt any more: who has claimed it hears of it.
     pub(super) fn withdraw_cancelled(&mut self, no: InstanceNo, task: TaskId, attempt: u32) {
+        if self.offers.open.is_empty() {
+            return;
+        }
         // One that this worker has claimed itself is cancelled by its token, and closed by its end.
         let id = offer_id(no, task, attempt);
         if self.offers.open.contains_key(&id) && self.shared.exchange.take(&id).is_some() {
@@ -320,19 +324,72 @@ impl Partition {
     /// A poll has brought everything: suspects that are still open were lost with their workers.
     pub(super) fn declare_lost(&mut self) {
         for id in std::mem::take(&mut self.offers.polled) {
-            let Some(Open { no, task, attempt, instance }) = self.offers.open.remove(&id) else {
-                continue;
-            };
+            let open = self.offers.open.remove(&id);
+            self.offers.withdrawn.push(id.clone());
+            let Some(Open { no, task, attempt, instance }) = open else { continue };
             tracing::info!(
                 instance = &*instance,
                 offer = id,
                 "an attempt was lost with its worker"
             );
             self.shared.exchange.take(&id);
-            self.offers.withdrawn.push(id);
             self.forget_running(no, task, attempt);
             let lost = Inbound::AttemptLost { number: no, task, attempt };
             self.slots.deliver(&instance, Mail::local(lost));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::ActivityContext;
+    use crate::json::Json;
+    use crate::program::ActivityFuture;
+    use crate::registry::ActivityRunner;
+    use crate::turn::{EntityAddress, Identity, OperationStart};
+
+    struct Nothing;
+
+    impl ActivityRunner for Nothing {
+        fn run(&self, _: ActivityContext, _: &Json) -> ActivityFuture {
+            Box::pin(async { Ok(Json::null()) })
+        }
+    }
+
+    fn start(name: &str, input: &str) -> ActivityStart {
+        let (task, input) = (TaskId(1), Json::from_text(input));
+        ActivityStart { task, attempt: 1, name: name.to_owned(), input, entity: None }
+    }
+
+    #[test]
+    fn what_others_cannot_run_or_would_carry_far_stays() {
+        let mut registry = Registry::default();
+        for name in ["work", &"x".repeat(limits::MAX_NAME_BYTES + 1), "a\0b"] {
+            registry.replace_activity(name, Arc::new(Nothing));
+        }
+        let may_leave = |start: &ActivityStart| may_leave(&registry, start);
+        assert!(may_leave(&start("work", "[]")));
+        assert!(!may_leave(&start("unknown", "[]")), "it fails here");
+        assert!(!may_leave(&start(&"x".repeat(limits::MAX_NAME_BYTES + 1), "[]")));
+        assert!(!may_leave(&start("a\0b", "[]")));
+        let large = format!("[\"{}\"]", "x".repeat(MAX_OFFER_BYTES));
+        assert!(!may_leave(&start("work", &large)));
+        let operation = OperationStart {
+            address: EntityAddress { name: "e".to_owned(), key: "k".to_owned() },
+            state: None,
+            identity: Identity::default(),
+            now: Timestamp::MIN,
+            default_version: Arc::default(),
+        };
+        let operation = ActivityStart { entity: Some(Box::new(operation)), ..start("work", "[]") };
+        assert!(!may_leave(&operation), "it has the state of its entity");
+    }
+
+    #[test]
+    fn an_id_tells_attempts_apart() {
+        let id = |no, task, attempt| offer_id(InstanceNo(no), TaskId(task), attempt);
+        assert_eq!(id(1, 23, 4), "a1-23-4");
+        assert_ne!(id(1, 23, 4), id(12, 3, 4));
     }
 }

@@ -8,11 +8,16 @@ use durable::store::Store;
 use durable::{Clock, SystemClock, Timestamp};
 
 use crate::load::{LOOK_INTERVAL, Load};
+use crate::programs::gated_fan_out;
 use crate::{Hub, soon};
 
 /// The hub that a worker's process works for, and the worker's identity.
 const SCHEMA: &str = "DURABLE_TEST_SCHEMA";
 const WORKER: &str = "DURABLE_TEST_WORKER";
+/// Set if the gate of its activities is open.
+const OPEN: &str = "DURABLE_TEST_OPEN";
+/// Activities that such a process runs at once.
+const PLACES: usize = 4;
 /// How long a worker that says nothing is waited for.
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -22,7 +27,11 @@ const LEASE: Duration = Duration::from_secs(2);
 async fn worker_process() {
     let (Ok(schema), Ok(id)) = (std::env::var(SCHEMA), std::env::var(WORKER)) else { return };
     let hub = Hub { schema, ..Hub::new() };
-    let worker = hub.builder(&id).await.lease_length(LEASE).start().await.unwrap();
+    if std::env::var(OPEN).is_ok() {
+        hub.gate.open();
+    }
+    let builder = hub.builder(&id).await.lease_length(LEASE).max_concurrent_activities(PLACES);
+    let worker = builder.start().await.unwrap();
     println!("\nready");
     let input = || std::io::stdin().read_to_end(&mut Vec::new());
     tokio::task::spawn_blocking(input).await.unwrap().unwrap();
@@ -34,7 +43,11 @@ struct Process(Child);
 
 impl Process {
     fn start(hub: &Hub, id: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_with(hub, id, |command| command)
+    }
+
+    fn start_with(hub: &Hub, id: &str, with: fn(&mut Command) -> &mut Command) -> Self {
+        let mut child = with(&mut Command::new(std::env::current_exe().unwrap()))
             .args(["processes::worker_process", "--exact", "--ignored", "--nocapture"])
             .env(SCHEMA, &hub.schema)
             .env(WORKER, id)
@@ -135,4 +148,45 @@ async fn a_worker_that_sleeps_past_its_lease_harms_nothing_and_works_again() {
     load.goes_on(20).await;
     load.ends().await;
     sleeper.end();
+}
+
+/// Fan-outs of instances whose owners run nothing to its end: others do it for them, of which one is
+/// killed in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_out_is_done_by_all_workers_though_one_is_killed() {
+    const FANS: u32 = 6;
+    const WIDTH: u32 = 200;
+    let hub = Hub::new();
+    let store = hub.store().await;
+    let killed = Process::start(&hub, "killed");
+    let helper = Process::start_with(&hub, "helper", |command| command.env(OPEN, "yes"));
+    let owner = hub.builder("owner").await.lease_length(LEASE).max_concurrent_activities(PLACES);
+    let owner = owner.start().await.unwrap();
+    until_held(&store, &[3, 3, 2], "three shares").await;
+    let client = hub.stranger().await;
+    let mut handles = Vec::new();
+    for n in 0..FANS {
+        let start = gated_fan_out(WIDTH).instance_id(format!("fan-{n}"));
+        handles.push(soon(client.start(start)).await.unwrap());
+    }
+    let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+    soon(async {
+        // What is offered at a time the helper has done, so that more followed.
+        while owner.metrics().offered < u64::from(WIDTH) {
+            ticks.tick().await;
+        }
+    })
+    .await;
+    // What it has claimed is lost with it, and what it owns is begun again.
+    drop(killed);
+    until_held(&store, &[4, 4], "after the kill").await;
+    hub.gate.open();
+    for handle in handles {
+        assert_eq!(soon(handle.result()).await.unwrap(), WIDTH);
+    }
+    let here: u32 = (0..WIDTH).map(|n| hub.counts.of(&format!("gate {n}"))).sum();
+    assert!(here < FANS * WIDTH, "{here}");
+    println!("{here} of {} were begun here, {:?}", FANS * WIDTH, owner.metrics());
+    helper.end();
+    owner.shutdown().await;
 }

@@ -122,6 +122,7 @@ pub fn programs(builder: WorkerBuilder) -> WorkerBuilder {
         .orchestrator(shopping)
         .orchestrator(careless)
         .orchestrator(gated)
+        .orchestrator(gated_fan_out)
         .activity(add_one)
         .activity(refuse)
         .activity(explode)
@@ -222,6 +223,14 @@ pub async fn gated(name: String) -> Result<u32, TaskError> {
     let attempt = wait_at_gate(name).await?;
     add_one(1).await?;
     Ok(attempt)
+}
+
+/// So many activities that wait at the gate, at once. Gives how many came through.
+#[orchestrator]
+pub async fn gated_fan_out(width: u32) -> Result<u32, TaskError> {
+    let names = (0..width).map(|n| format!("gate {n}"));
+    let attempts: Vec<u32> = try_join_all(names.map(wait_at_gate)).await?;
+    Ok(u32::try_from(attempts.len()).unwrap_or(u32::MAX))
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
