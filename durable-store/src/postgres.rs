@@ -392,6 +392,10 @@ impl Store for PostgresStore {
         self.inner.clean(receipts_before, replies_before).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        Some(committing::LANES)
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.signals.subscribe()
     }

@@ -305,6 +305,10 @@ impl Store for FaultyStore {
         self.inner.clean(receipts_before, replies_before).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        self.inner.commit_lanes()
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.hints()
     }

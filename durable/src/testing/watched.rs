@@ -137,6 +137,10 @@ impl Store for WatchedStore {
         self.calling(self.inner.clean(receipts_before, replies_before)).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        self.inner.commit_lanes()
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.hints()
     }
