@@ -432,6 +432,10 @@ impl Store for PostgresStore {
         self.inner.release_claims(worker, ids).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        Some(committing::LANES)
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.signals.subscribe()
     }

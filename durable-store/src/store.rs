@@ -75,6 +75,12 @@ pub trait Store: Send + Sync + 'static {
     /// owner scheduled itself.
     async fn poll(&self, lease: &Lease, horizon: Timestamp, limit: usize) -> Result<Polled>;
 
+    /// How many commits of one process it works on at the same time at best: who has more to commit
+    /// had better put it together. `None` is any number.
+    fn commit_lanes(&self) -> Option<usize> {
+        None
+    }
+
     /// Applies `batch` wholly, or changes nothing and says why. Durable when it returns.
     /// [`Conflict`](crate::StoreErrorKind::Conflict) if a message to consume or an instance to
     /// change does not exist, or an id to create or to receive does.

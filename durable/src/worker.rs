@@ -10,6 +10,7 @@ mod deliver;
 mod effects;
 mod fetch;
 mod inbox;
+mod lanes;
 mod leases;
 mod lifecycle;
 mod metrics;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use durable_store::{Status, Store, StoreError};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -446,6 +448,7 @@ impl WorkerBuilder {
             settings,
             partitions: connection.hub().await?.partitions,
             resident: Arc::new(AtomicUsize::new(0)),
+            lanes: connection.store.commit_lanes().map(|lanes| Arc::new(Semaphore::new(lanes))),
             draining: draining.clone(),
             connection: Arc::clone(&connection),
             counters: Arc::clone(&counters),

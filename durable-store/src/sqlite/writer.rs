@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -27,6 +28,9 @@ const MAX_QUEUED_OPERATIONS: usize = 1024;
 const MAX_GROUP_OPERATIONS: usize = 256;
 /// Text that one transaction takes, in bytes; a single larger operation is taken too.
 const MAX_GROUP_BYTES: usize = 64 * 1024 * 1024;
+/// How often the writer looks for a job before it sleeps, giving way to other threads in between:
+/// some 20 to 50 microseconds.
+const LOOKS_BEFORE_SLEEP: u32 = 100;
 /// How often changes by other processes are looked for while somebody listens for hints.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// Transactions after which the write-ahead log is copied back in the background.
@@ -98,6 +102,19 @@ async fn watch(queue: mpsc::WeakSender<Job>, hints: broadcast::Sender<PartitionI
     }
 }
 
+/// The next job. Whoever was just answered often has one within the time that it takes to wake a
+/// thread, so the writer looks a few times before it sleeps.
+fn next(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    for _ in 0..LOOKS_BEFORE_SLEEP {
+        match queue.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+    queue.blocking_recv()
+}
+
 struct Writer {
     database: Database,
     checkpointer: Checkpointer,
@@ -126,7 +143,7 @@ impl Writer {
 
     /// Works until the store is closed or dropped.
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(job) = queue.blocking_recv() {
+        while let Some(job) = next(&mut queue) {
             let close = match job {
                 Job::Work(work, answer) => self.group(work, answer, &mut queue),
                 Job::Watch(_done) => {

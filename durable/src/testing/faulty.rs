@@ -346,6 +346,10 @@ impl Store for FaultyStore {
         self.inner.release_claims(worker, ids).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        self.inner.commit_lanes()
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.hints()
     }

@@ -172,6 +172,10 @@ impl Store for WatchedStore {
         self.calling(self.inner.release_claims(worker, ids)).await
     }
 
+    fn commit_lanes(&self) -> Option<usize> {
+        self.inner.commit_lanes()
+    }
+
     fn hints(&self) -> broadcast::Receiver<PartitionId> {
         self.inner.hints()
     }

@@ -22,7 +22,8 @@ pub(crate) trait Weigh {
 /// Items by number, each either inline or a side row.
 #[derive(Debug)]
 pub(crate) struct Shelf<T> {
-    slots: BTreeMap<i64, Slot<T>>,
+    /// Boxed because a map allocates room for eleven at once, and most shelves hold one item.
+    slots: BTreeMap<i64, Box<Slot<T>>>,
     inline: usize,
     inline_changed: bool,
     changed_rows: BTreeSet<i64>,
@@ -93,7 +94,7 @@ impl<T: Clone + Weigh> Shelf<T> {
             self.changed_rows.insert(number);
             Place::NewRow
         };
-        let old = self.slots.insert(number, Slot { item, place });
+        let old = self.slots.insert(number, Box::new(Slot { item, place }));
         debug_assert!(old.is_none(), "number {number} is in use");
     }
 
@@ -161,10 +162,10 @@ impl<T: Clone + Weigh + Serialize + DeserializeOwned> Shelf<T> {
         let count = inline.len();
         let mut slots: BTreeMap<_, _> = inline
             .into_iter()
-            .map(|(number, item)| (number, Slot { item, place: Place::Inline }))
+            .map(|(number, item)| (number, Box::new(Slot { item, place: Place::Inline })))
             .collect();
         for (number, item) in rows {
-            slots.insert(number, Slot { item, place: Place::Row });
+            slots.insert(number, Box::new(Slot { item, place: Place::Row }));
         }
         Self { slots, inline: count, ..Self::default() }
     }

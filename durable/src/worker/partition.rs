@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use durable_store::{InstanceNo, Lease, StoreError, StoreErrorKind, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::activities::{Activities, Ended};
@@ -18,6 +18,7 @@ use super::arrivals::Entrance;
 use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
 use super::fetch::{Fetcher, Loaded};
 use super::inbox::Inbox;
+use super::lanes::Lane;
 use super::metrics::{Counters, add};
 use super::offers::{Exchange, Offers};
 use super::options::Settings;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) partitions: u16,
     /// Instances in memory, over all partitions.
     pub(super) resident: Arc<AtomicUsize>,
+    /// How many commits may be under way at once, if that is limited.
+    pub(super) lanes: Option<Arc<Semaphore>>,
     /// The worker shuts down in good order.
     pub(super) draining: CancellationToken,
     pub(super) counters: Arc<Counters>,
@@ -97,6 +100,7 @@ pub(super) struct Partition {
     pub(super) offers: Offers,
     pub(super) results: mpsc::UnboundedSender<Ended>,
     ended: mpsc::UnboundedReceiver<Ended>,
+    lane: Lane,
     flight: Option<Flight>,
     /// What is left of the commit under way if its outcome is never known.
     in_doubt: Option<Unresolved>,
@@ -143,6 +147,7 @@ impl Partition {
             offers: Offers::new(Arc::clone(&shared.exchange)),
             results,
             ended,
+            lane: Lane::of(shared.lanes.clone()),
             flight: None,
             in_doubt: None,
             entrance: Entrance::new(arrivals),
@@ -274,13 +279,17 @@ impl Partition {
         if self.flight.is_some() {
             return;
         }
+        if self.is_settled() {
+            return self.lane.leave();
+        }
+        if !self.lane.take() {
+            return;
+        }
         let parts =
             if self.single.is_empty() { self.pending.take() } else { vec![self.single.remove(0)] };
-        if !parts.is_empty() {
-            self.entrance.commit_begins();
-            self.in_doubt = Some(Unresolved::of(&parts));
-            self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
-        }
+        self.entrance.commit_begins();
+        self.in_doubt = Some(Unresolved::of(&parts));
+        self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
     }
 
     fn begin_fetch(&mut self) {
@@ -329,8 +338,10 @@ impl Partition {
             }
             (parts, result) = ready(&mut self.flight) => {
                 self.flight = None;
+                self.lane.leave();
                 self.committed(parts, result)?;
             }
+            () = self.lane.comes() => {}
             // Before what may be ready without end.
             () = self.wake.notified() => self.poll_wanted = true,
             loaded = ready(&mut self.load) => {

@@ -25,8 +25,8 @@ use self::measure::Report;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Runs one workload and prints one line of JSON.
-#[derive(Debug, Parser)]
+/// Runs one workload and prints one line of JSON for each run.
+#[derive(Debug, Clone, Parser)]
 struct Options {
     /// Where the hub lives: `memory:`, `sqlite:<path>` or `postgres://<user>@<host>/<database>`. It
     /// should be empty.
@@ -71,6 +71,8 @@ enum Workload {
     EntitySignals,
     /// Calls of `--keys` entities from `--concurrency` callers.
     EntityCalls,
+    /// Signals, then calls.
+    Entity,
     /// `--n` orchestrations that sleep for one second.
     Timers,
     /// `--n` starts.
@@ -79,6 +81,26 @@ enum Workload {
     Parked,
     /// A worker dies with `--n` orchestrations in flight, 50 steps deep; the next one ends them.
     Recover,
+    /// Fan-outs and chains with 1, 2 and 4 processes.
+    Workers,
+}
+
+impl Options {
+    /// The runs that were asked for.
+    fn runs(self) -> Vec<Self> {
+        let with = |workload| Self { workload, ..self.clone() };
+        match self.workload {
+            Workload::Entity => vec![with(Workload::EntitySignals), with(Workload::EntityCalls)],
+            Workload::Workers => [1, 2, 4]
+                .into_iter()
+                .flat_map(|count| {
+                    [Workload::Fanout, Workload::Chain]
+                        .map(|workload| Self { workers: Some(count), ..with(workload) })
+                })
+                .collect(),
+            _ => vec![self],
+        }
+    }
 }
 
 #[tokio::main]
@@ -88,7 +110,9 @@ async fn main() -> anyhow::Result<()> {
     if options.serve {
         return workloads::serve(&options).await;
     }
-    let report: Report = workloads::run(&options).await?;
-    println!("{}", report.line(&options.store)?);
+    for run in options.runs() {
+        let report: Report = workloads::run(&run).await?;
+        println!("{}", report.line(&run.store)?);
+    }
     Ok(())
 }
