@@ -214,14 +214,17 @@ impl Partition {
         }
         let count = self.offers.withdrawn.len().min(OFFER_PAGE);
         let withdrawn: Vec<String> = self.offers.withdrawn.drain(..count).collect();
+        let had_none = self.offers.open.is_empty();
         let offers = self.surplus();
+        if had_none && !offers.is_empty() {
+            self.offers.next_look = self.now() + self.look_interval();
+        }
         let look = !self.offers.open.is_empty() && self.now() >= self.offers.next_look;
         if withdrawn.is_empty() && offers.is_empty() && !look {
             return;
         }
         if look {
-            let interval = self.shared.settings.lease_length / LOOKS_PER_LEASE;
-            self.offers.next_look = self.now() + interval;
+            self.offers.next_look = self.now() + self.look_interval();
         }
         let connection = Arc::clone(&self.committer.connection);
         let lease = self.committer.lease.clone();
@@ -244,7 +247,12 @@ impl Partition {
         }));
     }
 
-    /// Takes attempts that wait for too long out of the worker's queue, to be offered.
+    /// How often is looked for claims that are over.
+    fn look_interval(&self) -> std::time::Duration {
+        self.shared.settings.lease_length / LOOKS_PER_LEASE
+    }
+
+    /// Takes attempts that would wait for long out of the worker's queue, to be offered.
     fn surplus(&mut self) -> Vec<Offer> {
         let (exchange, activities) = (&self.shared.exchange, &self.shared.activities);
         if exchange.others() == 0 || self.draining.is_cancelled() {

@@ -45,6 +45,9 @@ struct Options {
     /// Over how many entities the messages are spread.
     #[arg(long, default_value_t = 1)]
     keys: u64,
+    /// How long each activity of a fan-out takes, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
     /// How long a closed loop runs, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,

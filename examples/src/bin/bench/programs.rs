@@ -30,6 +30,21 @@ pub(crate) async fn fan_out(width: u64) -> Result<u64, TaskError> {
     Ok(all.into_iter().sum())
 }
 
+/// Takes so many milliseconds.
+#[activity]
+async fn pause(n: u64, millis: u64) -> u64 {
+    #[allow(clippy::disallowed_methods)] // An activity may wait as it likes.
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    n
+}
+
+/// So many activities at once that each take a while.
+#[orchestrator]
+pub(crate) async fn slow_fan_out(width: u64, millis: u64) -> Result<u64, TaskError> {
+    let all = try_join_all((0..width).map(|n| pause(n, millis))).await?;
+    Ok(all.into_iter().sum())
+}
+
 /// Lets the last step of [`deep`] pass, or holds it until its worker is gone.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
@@ -89,10 +104,12 @@ pub(crate) fn register(builder: durable::WorkerBuilder) -> durable::WorkerBuilde
     builder
         .orchestrator(chain)
         .orchestrator(fan_out)
+        .orchestrator(slow_fan_out)
         .orchestrator(nap)
         .orchestrator(deep)
         .orchestrator(parked)
         .activity(nothing)
+        .activity(pause)
         .activity(gate)
         .entity::<Counter>()
 }

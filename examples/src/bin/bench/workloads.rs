@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::fleet::Fleet;
 use super::measure::{Latencies, Report, Stopwatch, rss_mb};
-use super::programs::{Counter, Gate, chain, deep, fan_out, nap, parked, register};
+use super::programs::{Counter, Gate, chain, deep, fan_out, nap, parked, register, slow_fan_out};
 use super::{Options, Workload};
 
 /// Steps of an orchestration of the workload `chain`.
@@ -158,10 +158,14 @@ async fn run_chain(client: &Client, options: &Options) -> anyhow::Result<Outcome
 async fn run_fan_out(client: &Client, options: &Options) -> anyhow::Result<Outcome> {
     let width = options.n.unwrap_or(10_000);
     let start = Stopwatch::start();
-    let sum = client.start(fan_out(width)).await?.result().await?;
+    let sum = match options.pause_ms {
+        0 => client.start(fan_out(width)).await?.result().await?,
+        millis => client.start(slow_fan_out(width, millis)).await?.result().await?,
+    };
     let wall = start.elapsed();
     ensure!(sum == width * width.saturating_sub(1) / 2, "the sum is wrong: {sum}");
-    Ok(Outcome { activities: width, ..Outcome::new(json!({ "n": width }), wall, 1) })
+    let params = json!({ "n": width, "pause_ms": options.pause_ms });
+    Ok(Outcome { activities: width, ..Outcome::new(params, wall, 1) })
 }
 
 async fn run_loop(client: &Client, options: &Options) -> anyhow::Result<Outcome> {
