@@ -443,7 +443,13 @@ impl WorkerBuilder {
         let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
             registry: Arc::clone(&registry),
-            activities: Runner::new(Arc::clone(&registry), data, limit, stopped.clone()),
+            activities: Runner::new(
+                Arc::clone(&registry),
+                data,
+                limit,
+                (Arc::clone(&connection.clock), Arc::clone(&counters)),
+                stopped.clone(),
+            ),
             exchange: Arc::default(),
             settings,
             partitions: connection.hub().await?.partitions,

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use durable_store::{InstanceNo, PartitionId};
+use durable_store::{InstanceNo, PartitionId, Timestamp};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::metrics::Counters;
 use super::operations;
+use crate::clock::Clock;
 use crate::context::{ActivityAttempt, ActivityContext, DataMap};
 use crate::error::{Failure, Outcome, TaskErrorKind, TaskFailure};
 use crate::registry::Registry;
@@ -29,6 +31,8 @@ pub(super) struct Job {
     pub(super) results: mpsc::UnboundedSender<Ended>,
     /// Whether it was offered before, and claimed by this worker.
     pub(super) is_claimed: bool,
+    /// When it was asked for here.
+    pub(super) since: Timestamp,
 }
 
 /// An attempt that has ended.
@@ -47,6 +51,8 @@ pub(super) struct Activities {
     registry: Arc<Registry>,
     data: DataMap,
     limit: usize,
+    clock: Arc<dyn Clock>,
+    counters: Arc<Counters>,
     queue: Mutex<Queue>,
     /// Whether somebody waits for room.
     wants_room: AtomicBool,
@@ -66,10 +72,11 @@ impl Activities {
         registry: Arc<Registry>,
         data: DataMap,
         limit: usize,
+        (clock, counters): (Arc<dyn Clock>, Arc<Counters>),
         killed: CancellationToken,
     ) -> Arc<Self> {
         let (queue, wants_room, room) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        Arc::new(Self { registry, data, limit, queue, wants_room, room, killed })
+        Arc::new(Self { registry, data, limit, clock, counters, queue, wants_room, room, killed })
     }
 
     /// How many may run at once.
@@ -159,7 +166,8 @@ impl Activities {
     }
 
     async fn run(&self, job: Job) {
-        let Job { no, instance, start, cancellation, results, is_claimed: _ } = job;
+        let Job { no, instance, start, cancellation, results, is_claimed: _, since } = job;
+        self.counters.begins(self.clock.now().saturating_since(since));
         let mut effects = None;
         let outcome = if cancellation.is_cancelled() {
             Err(cancelled())

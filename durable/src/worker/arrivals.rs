@@ -147,7 +147,8 @@ impl Partition {
             return;
         }
         let direct = Direct { id: message.id.into(), creates, if_running, taken };
-        let mail = Mail { origin: Origin::Direct(direct), inbound: Inbound::Message(body) };
+        let (origin, since) = (Origin::Direct(direct), self.now());
+        let mail = Mail { origin, inbound: Inbound::Message(body), since };
         self.slots.deliver(&message.target, mail);
     }
 

@@ -289,6 +289,7 @@ impl Claims {
                 cancellation: claim.cancellation.clone(),
                 results: self.results.clone(),
                 is_claimed: true,
+                since: self.shared.connection.clock.now(),
             }
         };
         self.held.insert(id, claim);

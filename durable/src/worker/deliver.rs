@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use durable_store::{
     InstanceKind, InstanceNo, InstanceRecord, Message, NewInstance, Polled, Status, StoredInstance,
+    Timestamp,
 };
 
 use super::activities::Ended;
@@ -19,8 +20,8 @@ use crate::message::{Body, ReplyTo, entity_id};
 use crate::turn::{Inbound, Instance, Outgoing};
 
 impl Mail {
-    pub(super) fn local(inbound: Inbound) -> Self {
-        Self { origin: Origin::Local, inbound }
+    pub(super) fn local(inbound: Inbound, since: Timestamp) -> Self {
+        Self { origin: Origin::Local, inbound, since }
     }
 }
 
@@ -48,7 +49,8 @@ impl Partition {
                 if let Body::AttemptEnded { number, task, attempt, .. } = &body {
                     self.offered_attempt_ended(InstanceNo(*number), *task, *attempt);
                 }
-                let mail = Mail { origin, inbound: Inbound::Message(body) };
+                let since = self.now();
+                let mail = Mail { origin, inbound: Inbound::Message(body), since };
                 self.slots.deliver(&message.target, mail);
             }
             Err(error) => {
@@ -84,7 +86,7 @@ impl Partition {
             }
             None => Inbound::ActivityEnded { number: no, task, attempt, outcome },
         };
-        self.slots.deliver(&instance, Mail::local(inbound));
+        self.slots.deliver(&instance, Mail::local(inbound, self.now()));
     }
 
     /// Takes in what a load brought.

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use durable_store::{InstanceChange, InstanceKind, Status, StoreError};
 
@@ -64,7 +65,9 @@ impl Partition {
         let mut origins = Vec::with_capacity(mails.len());
         let mut inbound = Vec::with_capacity(mails.len());
         let mut refused = Vec::new();
-        for Mail { origin, inbound: message } in mails {
+        let mut waited = Duration::ZERO;
+        for Mail { origin, inbound: message, since } in mails {
+            waited += now.saturating_since(since);
             match origin {
                 Origin::Direct(direct) if !direct.may_reach(resident) => refused.push(direct),
                 origin => {
@@ -79,7 +82,7 @@ impl Partition {
         }
         let count = inbound.len();
         add(&self.shared.counters.turns, 1);
-        add(&self.shared.counters.messages, count);
+        self.shared.counters.taken_in(count, waited);
         let turn = || telemetry::turn(id, count, || resident.instance.turn(inbound, now));
         // User code cannot unwind out of a turn. This is for errors of the engine.
         let mut output = match catch_unwind(AssertUnwindSafe(turn)) {
@@ -213,7 +216,9 @@ impl Partition {
         let cancellation = self.stopped.child_token();
         let running = Running { attempt: start.attempt, cancellation: cancellation.clone() };
         self.running.insert((no, start.task), running);
+        let since = self.now();
         self.shared.activities.start(Job {
+            since,
             no,
             instance: Arc::clone(id),
             start,

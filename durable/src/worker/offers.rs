@@ -343,7 +343,7 @@ impl Partition {
             self.shared.exchange.take(&id);
             self.forget_running(no, task, attempt);
             let lost = Inbound::AttemptLost { number: no, task, attempt };
-            self.slots.deliver(&instance, Mail::local(lost));
+            self.slots.deliver(&instance, Mail::local(lost, self.now()));
         }
     }
 }

@@ -232,7 +232,7 @@ impl Partition {
             self.busy.insert(stored.record.no);
             let id: Arc<str> = stored.record.id.as_str().into();
             self.adopt(&id, &stored);
-            self.slots.deliver(&id, Mail::local(Inbound::Recover));
+            self.slots.deliver(&id, Mail::local(Inbound::Recover, self.now()));
         }
         Ok(())
     }

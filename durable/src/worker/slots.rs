@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use durable_store::{InstanceKind, InstanceNo, NewInstance, Status};
+use durable_store::{InstanceKind, InstanceNo, NewInstance, Status, Timestamp};
 use lru::LruCache;
 
 use super::arrivals::Direct;
@@ -18,6 +18,8 @@ use crate::turn::{Inbound, Instance};
 pub(super) struct Mail {
     pub(super) origin: Origin,
     pub(super) inbound: Inbound,
+    /// When it came into memory.
+    pub(super) since: Timestamp,
 }
 
 impl Mail {

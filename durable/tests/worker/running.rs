@@ -211,3 +211,27 @@ async fn a_log_line_is_written_once() {
     drop(guard);
     assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 5);
 }
+
+/// How long things wait can be read off the metrics.
+#[tokio::test]
+async fn an_attempt_that_waits_for_a_place_is_counted_with_its_wait() {
+    let world = World::new();
+    let worker = world.builder().max_concurrent_activities(1).start().await.unwrap();
+    let client = world.stranger();
+    let first = client.start(gated("first".to_owned())).await.unwrap();
+    let second = client.start(gated("second".to_owned())).await.unwrap();
+    while world.counts.of("first") + world.counts.of("second") == 0 {
+        tokio::task::yield_now().await;
+    }
+    for handle in [&first, &second] {
+        world.drive(handle.wait_for_start()).await.unwrap();
+    }
+    assert_eq!(worker.metrics().begun, 1);
+    let waits = Duration::from_secs(10);
+    world.clock.advance(waits);
+    world.gate.open();
+    world.drive(first.result()).await.unwrap();
+    world.drive(second.result()).await.unwrap();
+    let metrics = worker.metrics();
+    assert!(metrics.begun >= 2 && metrics.attempt_wait >= waits, "{metrics:?}");
+}

@@ -82,7 +82,8 @@ enum Workload {
     Start,
     /// `--n` orchestrations that wait for an event; then each gets one.
     Parked,
-    /// A worker dies with `--n` orchestrations in flight, 50 steps deep; the next one ends them.
+    /// A worker dies with `--n` orchestrations in flight, 50 steps deep and with 50 to come; the next
+    /// one ends them.
     Recover,
     /// Fan-outs and chains with 1, 2 and 4 processes.
     Workers,

@@ -63,7 +63,7 @@ async fn gate(ctx: &ActivityContext) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// So many steps, and one more that may be held.
+/// So many steps, one more that may be held, and as many again.
 #[orchestrator]
 pub(crate) async fn deep(steps: u64) -> Result<u64, TaskError> {
     let mut sum = 0;
@@ -71,6 +71,9 @@ pub(crate) async fn deep(steps: u64) -> Result<u64, TaskError> {
         sum += nothing(n).await?;
     }
     gate().await?;
+    for n in 0..steps {
+        sum += nothing(n).await?;
+    }
     Ok(sum)
 }
 

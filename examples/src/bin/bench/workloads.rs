@@ -295,7 +295,7 @@ async fn run_parked(client: &Client, options: &Options) -> anyhow::Result<Outcom
     Ok(Outcome { latencies, more, ..Outcome::new(params, wall, count) })
 }
 
-/// How deep the orchestrations are when their worker dies.
+/// How deep the orchestrations are when their worker dies, and how many steps are left then.
 const DEEP_STEPS: u64 = 50;
 
 async fn run_recover(store: Arc<dyn Store>, options: &Options) -> anyhow::Result<Report> {
@@ -339,7 +339,7 @@ async fn run_recover(store: Arc<dyn Store>, options: &Options) -> anyhow::Result
         params,
         wall,
         n: count,
-        activities: 0,
+        activities: count * DEEP_STEPS,
         latencies,
         steps: None,
         metrics,
