@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo run --release -p examples --bin bench -- --store memory: --workload chain --concurrency 512
 //! cargo run --release -p examples --bin bench -- --store sqlite:/tmp/b.db --workload entity --keys 1000
-//! scripts/postgres bash -c 'cargo run --release -p examples --features postgres --bin bench -- \
+//! scripts/postgres bash -c 'cargo run --release -p examples --bin bench -- \
 //!     --store "$DURABLE_TEST_POSTGRES_URL" --workload chain'
 //! ```
 //!
