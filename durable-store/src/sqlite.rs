@@ -47,6 +47,9 @@ use writer::Running;
 
 /// How long a lock by another process is waited for, unless the options say otherwise.
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The page cache of a reader, in KiB and negative by the pragma's convention: they read what has just
+/// been written, which the system has in memory.
+const READER_CACHE: &str = "-512";
 /// Connections that read.
 const READERS: u32 = 4;
 /// Prepared scripts that each of them keeps.
@@ -179,6 +182,7 @@ fn readers(path: &Path, busy_timeout: Duration) -> SqlitePool {
         .busy_timeout(busy_timeout)
         .statement_cache_capacity(READER_STATEMENTS)
         .pragma("query_only", "ON")
+        .pragma("cache_size", READER_CACHE)
         .disable_statement_logging();
     SqlitePoolOptions::new()
         .max_connections(READERS)

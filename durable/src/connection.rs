@@ -99,6 +99,14 @@ impl Connection {
 
     /// What the hub is. Read once.
     pub(crate) async fn hub(&self) -> Result<Hub, StoreError> {
+        match self.hub.get() {
+            Some(hub) => Ok(*hub),
+            // Boxed: it is part of every wait, and happens once.
+            None => Box::pin(self.read_hub()).await,
+        }
+    }
+
+    async fn read_hub(&self) -> Result<Hub, StoreError> {
         let read =
             || retry(&*self.clock, backoff::MAX_ATTEMPTS, || store_call("hub", self.store.hub()));
         self.hub.get_or_try_init(read).await.copied()

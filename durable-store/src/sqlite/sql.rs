@@ -7,8 +7,8 @@
 
 pub(super) const SYNCHRONOUS_FULL: &str = "PRAGMA synchronous = FULL";
 pub(super) const SYNCHRONOUS_NORMAL: &str = "PRAGMA synchronous = NORMAL";
-/// The page cache of the writer: 16 MiB, in KiB and negative by the pragma's convention.
-pub(super) const WRITER_CACHE: &str = "PRAGMA cache_size = -16384";
+/// The page cache of the writer: 8 MiB, in KiB and negative by the pragma's convention.
+pub(super) const WRITER_CACHE: &str = "PRAGMA cache_size = -8192";
 /// Pages (of 4 KiB) at which the writer itself copies the write-ahead log back, should the
 /// background not have done it. A log that starts over in blocks it has already is flushed in about
 /// two thirds of the time of one that grows, so it is kept small.

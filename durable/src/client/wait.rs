@@ -119,7 +119,8 @@ impl<T> Handle<T> {
             let known = match known {
                 News::Nothing if self.is_under_way() => News::Status(Status::Running),
                 News::Nothing | News::Unsure => {
-                    let record = self.record().await?;
+                    // Boxed: many may wait at once, and this is rare.
+                    let record = Box::pin(self.record()).await?;
                     News::of(record.status, record.output.as_ref())
                 }
                 known => known,
@@ -157,7 +158,7 @@ impl<T: ReturnValue> Handle<T> {
                 return self.decode(output);
             }
             // The row says under which name it failed.
-            let record = self.record().await?;
+            let record = Box::pin(self.record()).await?;
             if let Some(error) = failure(&record) {
                 return Err(error.into());
             }

@@ -11,8 +11,9 @@ use super::{HistoryRetention, WorkerError};
 use crate::clock::{Clock, SystemClock};
 use crate::version::{self, VersionMatch, VersionMismatch, Versioning};
 
-/// Instances that stay decoded in memory, if nothing else is said.
-pub const DEFAULT_RESIDENT_INSTANCES: usize = 10_000;
+/// Instances that stay decoded in memory, if nothing else is said: enough for those that are between
+/// two steps at the same time on most workers, and a bound on what large states take.
+pub const DEFAULT_RESIDENT_INSTANCES: usize = 2_000;
 /// Overrides [`DEFAULT_RESIDENT_INSTANCES`], so that a whole test run can be made with 0.
 pub const RESIDENT_INSTANCES_VARIABLE: &str = "DURABLE_RESIDENT_INSTANCES";
 /// Activities that run at once for each core, if nothing else is said. The original's number.
