@@ -200,7 +200,9 @@ impl Client {
     {
         let clock = &*self.connection.clock;
         let read = retry(clock, backoff::MAX_ATTEMPTS, || store_call(operation, call())).await;
-        self.connection.doors.note_seen();
+        if read.is_ok() {
+            self.connection.doors.note_seen();
+        }
         read
     }
 

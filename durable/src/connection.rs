@@ -153,6 +153,10 @@ impl Connection {
         }
         let accepted = self.store(&envelope).await;
         self.doors.note_stored(envelope.message.partition);
+        if !matches!(accepted, Ok(Accepted::Sent)) {
+            // It tells of what others have stored.
+            self.doors.note_seen();
+        }
         // Its answer may have been given by a commit that was interrupted.
         let happened = matches!(accepted, Ok(Accepted::Duplicate));
         self.waiters.resolve(&envelope.message.id, happened);

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use durable_store::{Condition, Envelope, NewInstance, StoredInstance};
+use durable_store::{Condition, Envelope, NewInstance, Status, StoredInstance};
 use tokio::sync::{mpsc, oneshot};
 
 use super::committer::Origin;
@@ -45,6 +45,9 @@ impl Direct {
             Some(new) => {
                 resident.create.as_ref().is_some_and(|created| created.request == new.request)
             }
+            // The first message of an instance that was stored is on its way, and comes first: this
+            // one is stored behind it.
+            None if resident.status == Status::Pending => resident.create.is_some(),
             None => !(self.if_running && resident.status.is_terminal()),
         }
     }
@@ -117,12 +120,23 @@ impl Partition {
     /// Takes in what waits at the door.
     pub(super) fn take_arrivals(&mut self) {
         for _ in 0..MAX_ARRIVALS {
-            if !self.has_room() {
+            if !self.takes_arrivals() {
                 return;
             }
             let Ok(arrival) = self.entrance.door.try_recv() else { return };
             self.take_arrival(arrival);
         }
+    }
+
+    /// Whether more messages may come in. If not, they wait at the door, and their senders there.
+    pub(super) fn takes_arrivals(&self) -> bool {
+        self.has_room() && self.entrance.early.len() < MAX_ARRIVALS
+    }
+
+    /// A poll has not brought everything. Nobody can say how long it takes until one does, so those
+    /// who wait for it are sent to the store, which puts them in their place.
+    pub(super) fn poll_was_incomplete(&mut self) {
+        self.entrance.early.clear();
     }
 
     pub(super) fn take_arrival(&mut self, arrival: Arrival) {

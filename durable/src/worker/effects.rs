@@ -172,8 +172,9 @@ impl Partition {
                 self.busy.remove(&no);
             }
             let news = News::of(row.status, row.output.as_ref());
-            self.shared.connection.waiters.tell(&id, &news);
+            // Before the news: whoever has not heard of an end must not find that it goes on.
             self.note_under_way(&part, row);
+            self.shared.connection.waiters.tell(&id, &news);
             // Before the next attempts, which take the places of these.
             for (task, attempt) in part.cancel.drain(..) {
                 let running = self.running.get(&(no, task));
@@ -197,7 +198,9 @@ impl Partition {
         let waiters = &self.shared.connection.waiters;
         if row.status.is_terminal() {
             waiters.set_under_way(row.no, false);
-        } else if part.received.iter().any(|direct| direct.creates.is_some()) {
+        } else if !self.stopped.is_cancelled()
+            && part.received.iter().any(|direct| direct.creates.is_some())
+        {
             waiters.set_under_way(row.no, true);
         }
     }
@@ -245,8 +248,11 @@ impl Partition {
         let reason = format!("what its turn came to cannot be stored: {error}");
         tracing::error!(instance = &*id, reason, "the instance is blocked");
         // What was built on the refused turn goes with it.
-        drop(self.pending.remove(&id));
+        let taken_back = self.pending.remove(&id).is_some();
         self.slots.block(&id);
+        if taken_back {
+            self.slots.settle(&id);
+        }
         let busy = self.busy.contains(&row.no);
         let status = part.status_before().unwrap_or(row.status);
         let mut change = blocked_change(row.no, status, busy, reason, self.now());

@@ -228,7 +228,10 @@ impl Partition {
         // What the owner before let others do is not wanted: it is begun again.
         self.fetcher.withdraw_offers().await?;
         self.fetcher.resolve(unresolved).await?;
-        for stored in self.fetcher.busy_instances().await? {
+        let busy = self.fetcher.busy_instances().await?;
+        // Their activities may know of what the owner before stored elsewhere.
+        self.shared.connection.doors.note_seen();
+        for stored in busy {
             self.busy.insert(stored.record.no);
             let id: Arc<str> = stored.record.id.as_str().into();
             self.adopt(&id, &stored);
@@ -330,7 +333,7 @@ impl Partition {
     /// Waits until something has happened, and takes it in.
     async fn next_event(&mut self) -> Result<(), Exit> {
         self.set_alarms();
-        let takes_arrivals = self.has_room();
+        let takes_arrivals = self.takes_arrivals();
         tokio::select! {
             biased;
             () = self.draining.cancelled(), if self.grace_until.is_none() => {
@@ -359,6 +362,8 @@ impl Partition {
                 if is_complete {
                     self.poll_was_complete();
                     self.declare_lost();
+                } else {
+                    self.poll_was_incomplete();
                 }
             }
             done = ready(self.offers.under_way()) => self.offers_done(done)?,

@@ -256,3 +256,30 @@ async fn a_message_does_not_overtake_what_its_sender_knows_of() {
         }
     }
 }
+
+/// Who heard of an instance elsewhere may be faster than its first message, which is in the store.
+#[tokio::test]
+async fn an_event_does_not_overtake_the_start_of_another_client() {
+    for resident in [100, 0] {
+        for yields in 0..30 {
+            let world = World::new();
+            let worker = world.builder().resident_instances(resident).start().await.unwrap();
+            let (here, elsewhere) = (worker.client(), world.stranger());
+            settle(200).await;
+            let handle = elsewhere.start(approval().instance_id("a")).await.unwrap();
+            settle(yields).await;
+            let handle = here.orchestration::<String>(handle.id());
+            for name in ["Ann", "Bob"] {
+                handle.raise_event("name", name.to_owned()).await.unwrap();
+            }
+            handle.raise_event("go", true).await.unwrap();
+            assert_eq!(world.drive(handle.result()).await.unwrap(), "Ann Bob true", "{yields}");
+        }
+    }
+}
+
+async fn settle(yields: usize) {
+    for _ in 0..yields {
+        tokio::task::yield_now().await;
+    }
+}
