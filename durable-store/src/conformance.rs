@@ -16,6 +16,7 @@ pub mod offers;
 pub mod queries;
 pub mod reopening;
 pub mod sending;
+pub mod waking;
 pub mod world;
 
 pub use world::Fixture;
@@ -137,8 +138,12 @@ macro_rules! conformance {
                 a_commit_can_start_an_instance_elsewhere
                 a_commit_that_starts_what_exists_sends_only
                 scheduling_for_another_partition_is_refused
+            );
+            $crate::conformance!(@cases $open, waking:
                 a_send_hints_at_its_partition
                 a_commit_hints_at_the_partitions_it_sends_to
+                an_offer_is_hinted_at
+                news_of_a_commit_is_told
             );
             $crate::conformance!(@cases $open, sending:
                 a_message_without_condition_is_accepted
@@ -207,6 +212,9 @@ macro_rules! conformance {
                     receipts_are_remembered
                     the_number_of_partitions_stays
                 what_was_purged_stays_away
+                );
+                $crate::conformance!(@places $place, waking:
+                    another_store_hears_of_it
                 );
                 $crate::conformance!(@places $place, offers:
                     offers_and_claims_are_there_when_the_hub_is_opened_again

@@ -14,8 +14,9 @@ use crate::Timestamp;
 use crate::check::{Check, lease_lost};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
+use crate::listeners::Listeners;
 use crate::model::{
-    Accepted, Batch, Condition, Envelope, Hub, InstanceChange, InstanceNo, InstanceQuery,
+    Accepted, Batch, Condition, Envelope, Hint, Hub, InstanceChange, InstanceNo, InstanceQuery,
     InstanceRecord, Lease, Message, NewInstance, Offer, Page, PartitionId, Payload, Peer, Polled,
     Receipt, Renewal, Reply, SideKey, Status, StoredInstance,
 };
@@ -38,7 +39,7 @@ use crate::store::{Result, Store};
 pub struct MemoryStore {
     partitions: u16,
     tables: Arc<Mutex<Tables>>,
-    hints: broadcast::Sender<PartitionId>,
+    listeners: Listeners,
 }
 
 impl MemoryStore {
@@ -52,11 +53,7 @@ impl MemoryStore {
         let partitions = partitions.clamp(1, limits::MAX_PARTITIONS);
         let owners = (0..partitions).map(|_| Ownership::default()).collect();
         let tables = Tables { owners, next_number: 1, ..Tables::default() };
-        Self {
-            partitions,
-            tables: Arc::new(Mutex::new(tables)),
-            hints: broadcast::Sender::new(limits::HINT_CAPACITY),
-        }
+        Self { partitions, tables: Arc::new(Mutex::new(tables)), listeners: Listeners::new() }
     }
 
     /// A panic elsewhere cannot have left a half-made change: everything is checked before
@@ -67,8 +64,7 @@ impl MemoryStore {
 
     fn hint(&self, partitions: BTreeSet<PartitionId>) {
         for partition in partitions {
-            // An error says that nobody listens.
-            let _ = self.hints.send(partition);
+            self.listeners.tell(Hint::Messages(partition));
         }
     }
 }
@@ -167,6 +163,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
         Check::new("commit", self.partitions).batch(lease, &batch)?;
+        let is_news = batch.news;
         let hinted = {
             let mut tables = self.tables();
             tables.fence("commit", lease)?;
@@ -174,6 +171,9 @@ impl Store for MemoryStore {
             tables.apply(lease.partition, batch)
         };
         self.hint(hinted);
+        if is_news {
+            self.listeners.tell_news(lease.partition);
+        }
         Ok(())
     }
 
@@ -259,9 +259,12 @@ impl Store for MemoryStore {
 
     async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
         Check::new("offer_activities", self.partitions).offers(lease, &offers)?;
-        let mut tables = self.tables();
-        tables.fence("offer_activities", lease)?;
-        tables.offers.add(offers);
+        {
+            let mut tables = self.tables();
+            tables.fence("offer_activities", lease)?;
+            tables.offers.add(offers);
+        }
+        self.listeners.tell(Hint::Offers);
         Ok(())
     }
 
@@ -309,8 +312,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
-        self.hints.subscribe()
+    fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.listeners.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.listeners.news()
     }
 }
 

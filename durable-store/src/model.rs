@@ -39,7 +39,8 @@ pub mod limits {
     pub const RECEIPT_WINDOW_SECS: u64 = 24 * 60 * 60;
     /// How long an answer to a caller in another process is kept for it to fetch, in seconds.
     pub const REPLY_WINDOW_SECS: u64 = 60 * 60;
-    /// Hints that a slow receiver of [`Store::hints`](crate::Store::hints) can be behind.
+    /// Hints that a slow receiver of [`Store::hints`](crate::Store::hints) or
+    /// [`Store::news`](crate::Store::news) can be behind.
     pub const HINT_CAPACITY: usize = 1024;
 }
 
@@ -249,6 +250,14 @@ pub struct Envelope {
     pub condition: Condition,
 }
 
+impl Envelope {
+    /// What its target's owner may wait for.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn hint(&self) -> Hint {
+        Hint::Messages(self.message.partition)
+    }
+}
+
 /// What must hold for a message to be accepted. Checked in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -412,6 +421,8 @@ pub struct Batch {
     pub send: Vec<Envelope>,
     /// Answers to callers in other processes.
     pub replies: Vec<Reply>,
+    /// Whether clients may wait for something in it: [`Store::news`](crate::Store::news) tells them.
+    pub news: bool,
 }
 
 impl Batch {
@@ -439,6 +450,15 @@ pub struct Offer {
     pub name: String,
     /// What is to be done, and for whom.
     pub body: Payload,
+}
+
+/// What a worker may have waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hint {
+    /// The partition has new messages.
+    Messages(PartitionId),
+    /// Activities were offered.
+    Offers,
 }
 
 /// Which instances a query wants. Every field that is set narrows it.

@@ -18,7 +18,9 @@ mod signals;
 mod sql;
 mod statement;
 mod upkeep;
+mod words;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
@@ -34,8 +36,8 @@ use crate::check::Check;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, StoredInstance,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -108,8 +110,9 @@ impl PostgresOptions {
         self
     }
 
-    /// Whether processes tell each other with `NOTIFY` that there are messages. Without that, a
-    /// message from another process is seen with the next poll. The default is true.
+    /// Whether processes tell each other with `NOTIFY` what has happened. Without that, a message
+    /// from another process, or the end of an instance there, is seen with the next poll. The
+    /// default is true.
     #[must_use]
     pub fn notifications(mut self, notifications: bool) -> Self {
         self.notifications = notifications;
@@ -180,11 +183,10 @@ impl PostgresOptions {
         let pool = Arc::new(pool);
         // Another number in every store: hashers are seeded at random.
         let seed = RandomState::new().hash_one(std::process::id());
-        let hints = broadcast::Sender::new(limits::HINT_CAPACITY);
         let signals = if self.notifications && session {
-            Signals::remote(hints, Arc::clone(&pool), options, &names, seed, partitions)
+            Signals::remote(Arc::clone(&pool), options, &names, seed, partitions)
         } else {
-            Signals::local(hints)
+            Signals::local()
         };
         let ledger = Ledger::new(partitions, seed);
         let gathering = Gathering::new();
@@ -344,8 +346,10 @@ impl Store for PostgresStore {
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
         self.check("commit").batch(lease, &batch)?;
         self.inner.commit(lease, &batch).await?;
-        let targets = batch.send.iter().map(|envelope| envelope.message.partition);
-        self.inner.signals.hint(targets.collect());
+        self.inner.signals.hint(batch.send.iter().map(Envelope::hint).collect());
+        if batch.news {
+            self.inner.signals.news(lease.partition);
+        }
         Ok(())
     }
 
@@ -395,7 +399,9 @@ impl Store for PostgresStore {
 
     async fn offer_activities(&self, lease: &Lease, offers: Vec<Offer>) -> Result<()> {
         self.check("offer_activities").offers(lease, &offers)?;
-        self.inner.offer(lease, &offers).await
+        self.inner.offer(lease, &offers).await?;
+        self.inner.signals.hint(BTreeSet::from([Hint::Offers]));
+        Ok(())
     }
 
     async fn withdraw_offers(&self, lease: &Lease, ids: Option<&[String]>) -> Result<()> {
@@ -436,8 +442,12 @@ impl Store for PostgresStore {
         Some(committing::LANES)
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
-        self.inner.signals.subscribe()
+    fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.inner.signals.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.inner.signals.hear_news()
     }
 }
 

@@ -18,6 +18,7 @@ mod script;
 mod sending;
 mod sql;
 mod statement;
+mod watcher;
 mod work;
 mod writer;
 
@@ -33,9 +34,10 @@ use crate::Timestamp;
 use crate::check::Check;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::limits;
+use crate::listeners::Listeners;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, StoredInstance,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 use crate::store::{Result, Store};
 
@@ -119,11 +121,11 @@ impl SqliteOptions {
     /// number of partitions that cannot be.
     pub async fn open(self) -> Result<SqliteStore> {
         self.check()?;
-        let hints = broadcast::Sender::new(limits::HINT_CAPACITY);
+        let listeners = Listeners::new();
         let busy_timeout = self.busy_timeout;
-        let Running { queue, path, partitions } = writer::start(self, hints.clone()).await?;
+        let Running { queue, path, partitions } = writer::start(self, listeners.clone()).await?;
         let reader = Reader { pool: readers(&path, busy_timeout), path };
-        Ok(SqliteStore { partitions, queue, reader, hints })
+        Ok(SqliteStore { partitions, queue, reader, listeners })
     }
 
     /// What can be said before the file is touched. The marks of a file are looked at because a
@@ -215,7 +217,7 @@ pub struct SqliteStore {
     partitions: u16,
     queue: mpsc::Sender<Job>,
     reader: Reader,
-    hints: broadcast::Sender<PartitionId>,
+    listeners: Listeners,
 }
 
 impl SqliteStore {
@@ -447,8 +449,12 @@ impl Store for SqliteStore {
         self.offers(OfferWork::Release { worker, ids }).await.map(drop)
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
-        self.hints.subscribe()
+    fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.listeners.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.listeners.news()
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::sync::broadcast;
 use crate::Timestamp;
 use crate::error::StoreError;
 use crate::model::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, StoredInstance,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, StoredInstance,
 };
 
 /// The result of a store operation.
@@ -170,7 +170,13 @@ pub trait Store: Send + Sync + 'static {
 
     // --- waking -------------------------------------------------------------------------------
 
-    /// Hints that a partition has new messages. Hints may be lost, doubled or late, and a
-    /// receiver that lags sees that it does; polling is always the fallback.
-    fn hints(&self) -> broadcast::Receiver<PartitionId>;
+    /// Hints at what workers wait for. Hints may be lost, doubled or late, and a receiver that lags
+    /// sees that it does; polling is always the fallback.
+    fn hints(&self) -> broadcast::Receiver<Hint>;
+
+    /// Hints at what clients wait for: the partition was committed to by a batch that is
+    /// [`news`](Batch::news), in this process or another one. As reliable as [`hints`](Self::hints).
+    /// Whoever waits in no partition of its own has a receiver only while it waits, so a store that
+    /// pays for what it tells other processes need tell them nothing while they have none.
+    fn news(&self) -> broadcast::Receiver<PartitionId>;
 }

@@ -70,6 +70,7 @@ mod json;
 mod lock;
 mod message;
 mod placement;
+mod polling;
 mod program;
 mod registry;
 mod retry;

@@ -1,36 +1,24 @@
 //! Who in this process waits for what: ends of instances, and answers to calls. The worker of the
-//! process tells them directly; for everything else one poll at a time serves all of them.
+//! process tells them directly; for everything else one poll at a time serves all of them
+//! (`polling.rs`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use durable_store::{InstanceNo, PartitionId, Payload, Status, StoreError};
+use durable_store::{InstanceNo, PartitionId, Payload, Status};
 use lru::LruCache;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::connection::Connection;
 use crate::error::Outcome;
-use crate::telemetry::store_call;
+use crate::polling::Polling;
 
-/// How soon news from other processes are polled for, when somebody has begun to wait or news have
-/// just come.
-const FIRST_POLL: Duration = Duration::from_millis(5);
-/// How often they are polled for when nothing happens. In between the interval doubles.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// A poll takes at most such a part of the time.
-const POLL_SHARE: u32 = 4;
-/// Every so many polls also ask for what this process's own worker should have told.
-const FULL_POLL_EVERY: u64 = 50;
 /// How many instances that began here and go on are remembered.
 const MAX_UNDER_WAY: NonZeroUsize = match NonZeroUsize::new(4_096) {
     Some(count) => count,
     None => NonZeroUsize::MIN,
 };
-/// Most ids in one question to the store.
-const POLL_IDS: usize = 500;
-
 /// What is known of an instance that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {
@@ -55,12 +43,27 @@ impl News {
     }
 }
 
+/// What somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// Ids of instances.
+    pub(crate) ids: Vec<String>,
+    /// Requests that were not answered yet.
+    pub(crate) requests: Vec<String>,
+}
+
+impl Open {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.requests.is_empty()
+    }
+}
+
 /// The registry.
 #[derive(Default)]
 pub(crate) struct Waiters {
     state: Mutex<State>,
-    /// Somebody has begun to wait.
-    begun: Notify,
+    /// Somebody has begun to wait for what others do.
+    pub(crate) begun: Notify,
 }
 
 struct State {
@@ -129,6 +132,11 @@ impl Waiters {
         !open.is_empty()
     }
 
+    /// Nobody polls any more; the next one who waits begins again.
+    pub(crate) fn polling_ended(&self) {
+        self.lock().polling = false;
+    }
+
     /// Gives an answer to whoever asked, if he still waits.
     pub(crate) fn answer(&self, request: &str, outcome: Outcome) {
         if let Some(asked) = self.lock().answers.remove(request) {
@@ -180,8 +188,9 @@ impl Waiters {
         self.lock().answers.remove(request);
     }
 
-    /// What to ask the store about, or `None` if nobody waits, in which case polling has ended.
-    fn open(&self, is_told: impl Fn(PartitionId) -> bool) -> Option<(Vec<String>, Vec<String>)> {
+    /// What people wait for in partitions like these. `None` if nobody waits for anything, in which
+    /// case polling has ended.
+    pub(crate) fn open(&self, is_wanted: impl Fn(PartitionId) -> bool) -> Option<Open> {
         let mut state = self.lock();
         state.instances.retain(|_, watched| watched.news.receiver_count() > 0);
         state.answers.retain(|_, asked| !asked.answer.is_closed());
@@ -189,12 +198,12 @@ impl Waiters {
             state.polling = false;
             return None;
         }
-        let ids = state.instances.iter().filter(|(_, watched)| !is_told(watched.partition));
-        let requests = state.answers.iter().filter(|(_, asked)| !is_told(asked.partition));
-        Some((
-            ids.map(|(id, _)| id.clone()).collect(),
-            requests.map(|(request, _)| request.clone()).collect(),
-        ))
+        let ids = state.instances.iter().filter(|(_, watched)| is_wanted(watched.partition));
+        let requests = state.answers.iter().filter(|(_, asked)| is_wanted(asked.partition));
+        Some(Open {
+            ids: ids.map(|(id, _)| id.clone()).collect(),
+            requests: requests.map(|(request, _)| request.clone()).collect(),
+        })
     }
 }
 
@@ -218,7 +227,7 @@ impl Connection {
                 }
             }
         };
-        self.ensure_polling();
+        self.ensure_polling(partition);
         receiver
     }
 
@@ -233,92 +242,18 @@ impl Connection {
             .lock()
             .answers
             .insert(request.to_owned(), Asked { partition, answer, in_doubt: None });
-        self.ensure_polling();
+        self.ensure_polling(partition);
         receiver
     }
 
-    fn ensure_polling(self: &Arc<Self>) {
-        self.waiters.begun.notify_one();
+    fn ensure_polling(self: &Arc<Self>, partition: PartitionId) {
+        // The owner in this process tells by itself.
+        if !self.doors.is_open(partition) {
+            self.waiters.begun.notify_one();
+        }
         if !std::mem::replace(&mut self.waiters.lock().polling, true) {
-            let polling = Polling(Arc::clone(self));
+            let polling = Polling::new(Arc::clone(self), partition);
             tokio::spawn(async move { polling.run().await });
         }
     }
-}
-
-/// The poll that is the fallback of everybody who waits. Lives while somebody does.
-struct Polling(Arc<Connection>);
-
-impl Drop for Polling {
-    fn drop(&mut self) {
-        // The runtime may end under it; the next one who waits begins again.
-        self.0.waiters.lock().polling = false;
-    }
-}
-
-impl Polling {
-    async fn run(self) {
-        let connection = &*self.0;
-        let clock = &connection.clock;
-        let mut interval = FIRST_POLL;
-        for round in 1_u64.. {
-            tokio::select! {
-                () = clock.sleep_for_upkeep(clock.now() + interval) => {}
-                () = connection.waiters.begun.notified(), if interval > FIRST_POLL => {
-                    interval = FIRST_POLL;
-                    continue;
-                }
-            }
-            let is_full = round % FULL_POLL_EVERY == 0;
-            let is_told = |partition| !is_full && connection.doors.is_open(partition);
-            let Some((ids, requests)) = connection.waiters.open(is_told) else { return };
-            if ids.is_empty() && requests.is_empty() {
-                interval = POLL_INTERVAL;
-                continue;
-            }
-            let begun = clock.now();
-            // A failure has been reported, and the next round is the retry.
-            let instances = poll_instances(connection, &ids).await.unwrap_or(0);
-            let answers = poll_answers(connection, &requests).await.unwrap_or(0);
-            let next = if instances + answers > 0 { FIRST_POLL } else { interval * 2 };
-            let took = clock.now().saturating_since(begun);
-            interval = next.max(took * POLL_SHARE).min(POLL_INTERVAL);
-        }
-    }
-}
-
-/// Returns how many news there were.
-async fn poll_instances(connection: &Connection, ids: &[String]) -> Result<usize, StoreError> {
-    let mut news = 0;
-    for ids in ids.chunks(POLL_IDS) {
-        let records = store_call("read_instances", connection.store.read_instances(ids)).await?;
-        connection.doors.note_seen();
-        let mut gone: HashSet<&str> = ids.iter().map(String::as_str).collect();
-        for record in &records {
-            gone.remove(record.id.as_str());
-            let known = News::of(record.status, record.output.as_ref());
-            news += usize::from(connection.waiters.tell(&record.id, &known));
-        }
-        for id in gone {
-            connection.waiters.tell(id, &News::Unsure);
-        }
-    }
-    Ok(news)
-}
-
-/// Returns how many answers there were.
-async fn poll_answers(connection: &Connection, requests: &[String]) -> Result<usize, StoreError> {
-    let mut news = 0;
-    for requests in requests.chunks(POLL_IDS) {
-        let replies = store_call("read_replies", connection.store.read_replies(requests)).await?;
-        connection.doors.note_seen();
-        news += replies.len();
-        for (request, body) in replies {
-            match serde_json::from_str::<Outcome>(&body) {
-                Ok(outcome) => connection.waiters.answer(&request, outcome),
-                Err(error) => tracing::error!(request, %error, "a stored answer is not readable"),
-            }
-        }
-    }
-    Ok(news)
 }

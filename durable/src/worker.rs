@@ -465,9 +465,10 @@ impl WorkerBuilder {
         // If this future is dropped halfway, so is everything it began.
         let guard = stopped.clone().drop_guard();
         let claims = Claims::new(Arc::clone(&shared), stopped.clone());
+        let exchange = Arc::clone(&shared.exchange);
         let mut leases = Leases::new(shared, stopped.clone(), Arc::clone(&wakes));
         leases.acquire_first().await?;
-        tokio::spawn(forward_hints(hints, wakes, stopped.clone()));
+        tokio::spawn(forward_hints(hints, wakes, exchange, stopped.clone()));
         let leases = Some(tokio::spawn(leases.run()));
         let claims = Some(tokio::spawn(claims.run()));
         guard.disarm();

@@ -268,6 +268,7 @@ fn everything(no: InstanceNo, created: InstanceNo, sent: InstanceNo) -> Batch {
             starting("starts", new_instance(sent, "child")),
         ],
         replies: vec![Reply { request: "r".to_owned(), body: text("new"), at: at(1) }],
+        news: true,
     }
 }
 

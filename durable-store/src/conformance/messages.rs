@@ -199,20 +199,3 @@ pub async fn scheduling_for_another_partition_is_refused(hub: Fixture) {
     let batch = Batch { schedule: vec![due("a", P1, at(5))], ..Batch::default() };
     assert_refused(hub.commit(&lease, batch).await, Other);
 }
-
-pub async fn a_send_hints_at_its_partition(hub: Fixture) {
-    let mut hints = hub.hints();
-    fill(&hub, P1, &["m1"]).await;
-    hinted(&mut hints, P1).await;
-    // A message that is due later may be the earliest now.
-    send(&hub, plain(due("m2", P1, at(5)))).await;
-    hinted(&mut hints, P1).await;
-}
-
-pub async fn a_commit_hints_at_the_partitions_it_sends_to(hub: Fixture) {
-    let lease = own_one(&hub).await;
-    let mut hints = hub.hints();
-    let send = vec![plain(message("m1", P1, "target"))];
-    hub.commit(&lease, Batch { send, ..Batch::default() }).await.unwrap();
-    hinted(&mut hints, P1).await;
-}

@@ -7,14 +7,9 @@ use std::future::Future;
 
 use crate::StoreErrorKind::{LeaseLost, Limit};
 use crate::limits;
-use crate::model::{Lease, Offer, PartitionId};
+use crate::model::{Lease, Offer};
 
 use super::world::*;
-
-fn offer(id: &str, partition: PartitionId, name: &str) -> Offer {
-    let body = text(&format!("body of {id}"));
-    Offer { id: id.to_owned(), partition, name: name.to_owned(), body }
-}
 
 /// Offers attempts of the activity `work`.
 async fn make(hub: &Fixture, lease: &Lease, ids: &[&str]) {

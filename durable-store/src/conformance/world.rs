@@ -9,9 +9,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::model::{
-    Accepted, Batch, Condition, Envelope, InstanceChange, InstanceKind, InstanceNo, InstanceRecord,
-    Lease, Message, NewInstance, PartitionId, Payload, Status, StoredInstance, Tags,
+    Accepted, Batch, Condition, Envelope, Hint, InstanceChange, InstanceKind, InstanceNo,
+    InstanceRecord, Lease, Message, NewInstance, Offer, PartitionId, Payload, Status,
+    StoredInstance, Tags,
 };
 use crate::store::{Result, Store};
 use crate::{StoreErrorKind, Timestamp};
@@ -247,13 +250,23 @@ pub fn assert_refused<T: fmt::Debug>(result: Result<T>, kind: StoreErrorKind) {
     }
 }
 
-/// Waits until there is a hint at `partition`.
-pub async fn hinted(
-    hints: &mut tokio::sync::broadcast::Receiver<PartitionId>,
-    partition: PartitionId,
-) {
-    let arrives = async { while hints.recv().await.unwrap() != partition {} };
-    within(arrives, "a hint").await;
+/// Waits until there is a hint at messages for `partition`.
+pub async fn hinted(hints: &mut broadcast::Receiver<Hint>, partition: PartitionId) {
+    heard(hints, Hint::Messages(partition)).await;
+}
+
+/// Waits until `what` is said.
+pub async fn heard<T>(receiver: &mut broadcast::Receiver<T>, what: T)
+where
+    T: Clone + PartialEq + fmt::Debug,
+{
+    let arrives = async { while receiver.recv().await.unwrap() != what {} };
+    within(arrives, &format!("{what:?}")).await;
+}
+
+pub fn offer(id: &str, partition: PartitionId, name: &str) -> Offer {
+    let body = text(&format!("body of {id}"));
+    Offer { id: id.to_owned(), partition, name: name.to_owned(), body }
 }
 
 async fn within<F: Future>(future: F, what: &str) -> F::Output {

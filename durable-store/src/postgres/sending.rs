@@ -43,7 +43,7 @@ impl Inner {
                 Ok(true) => {
                     let accepted = only.iter().zip(&answers);
                     let accepted = accepted.filter(|(_, answer)| **answer == Accepted::Sent);
-                    self.signals.hint(accepted.map(|(sent, _)| sent.message.partition).collect());
+                    self.signals.hint(accepted.map(|(sent, _)| sent.hint()).collect());
                     return Ok(answers);
                 }
                 Ok(false) => {}

@@ -1,45 +1,103 @@
-//! Hints between processes: who stored messages says so after the commit, on another connection
+//! Waking between processes: who stored something says so after the commit, on another connection
 //! and never on the way of a commit, and gathers for a few milliseconds what there is to say.
 //! A notification that is lost costs its receiver the wait for the next poll.
+//!
+//! News of instances is said only while somebody listens for it in another process, who says so
+//! again and again. Nobody does where the clients are in the processes of the workers.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::model::PartitionId;
+use crate::listeners::Listeners;
+use crate::model::{Hint, PartitionId};
 
 use super::pool::Connections;
 use super::sql;
 use super::statement::{Names, Statement, Value};
+use super::words::{Word, payload, said};
 
-/// How long hints are gathered before one notification says them all.
+/// How long words are gathered before one notification says them all.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 /// How long to wait before listening is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Stands between the sender of a notification and what it says.
-const SENDER_END: char = ':';
-/// Stands between partitions.
-const SEPARATOR: char = ',';
-/// Partitions that one notification names. A payload has less than 8000 bytes.
-const MAX_NAMED: usize = 1_000;
+/// How often it is said that somebody listens for news.
+const LISTENING_INTERVAL: Duration = Duration::from_secs(5);
+/// For how long it is believed.
+const LISTENING_FOR: Duration = Duration::from_secs(15);
+/// Words of one notification. A payload has less than 8000 bytes.
+const MAX_WORDS: usize = 1_000;
 
-/// What there is to say.
-#[derive(Debug, Default)]
+/// What there is to say, and to whom.
+#[derive(Debug)]
 struct Outbox {
-    partitions: Mutex<BTreeSet<PartitionId>>,
+    state: Mutex<State>,
     filled: Notify,
 }
 
-/// The hints of a store.
+#[derive(Debug)]
+struct State {
+    words: BTreeSet<Word>,
+    /// Until when others listen for news.
+    news_until: Instant,
+    /// When it was last said that somebody listens here.
+    listening_since: Option<Instant>,
+}
+
+impl Outbox {
+    fn new() -> Self {
+        let (words, now) = (BTreeSet::new(), Instant::now());
+        let state = State { words, news_until: now, listening_since: None };
+        Self { state: Mutex::new(state), filled: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, words: impl IntoIterator<Item = Word>) {
+        self.lock().words.extend(words);
+        self.filled.notify_one();
+    }
+
+    /// Says it if anybody listens for it.
+    fn say_news(&self, partition: PartitionId) {
+        if Instant::now() < self.lock().news_until {
+            self.say([Word::News(partition)]);
+        }
+    }
+
+    /// Somebody else listens for news from now on.
+    fn others_listen(&self) {
+        self.lock().news_until = Instant::now() + LISTENING_FOR;
+    }
+
+    /// Says that somebody listens here, if it was not said lately.
+    fn listen(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.listening_since.is_none_or(|since| now >= since + LISTENING_INTERVAL) {
+            state.listening_since = Some(now);
+            state.words.insert(Word::Listening);
+            self.filled.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Word> {
+        std::mem::take(&mut self.lock().words).into_iter().collect()
+    }
+}
+
+/// The ways in which a store wakes others.
 #[derive(Debug)]
 pub(super) struct Signals {
-    hints: broadcast::Sender<PartitionId>,
+    listeners: Listeners,
     /// What other processes are told through; `None` if they are not.
     remote: Option<Remote>,
 }
@@ -50,10 +108,7 @@ struct Remote {
     speaker: AbortHandle,
     listener: OnceLock<AbortHandle>,
     runtime: Handle,
-    options: PgConnectOptions,
-    channel: String,
-    sender: String,
-    partitions: u16,
+    ear: Ear,
 }
 
 impl Drop for Remote {
@@ -66,163 +121,182 @@ impl Drop for Remote {
 }
 
 impl Signals {
-    /// Hints within this process only.
-    pub(super) fn local(hints: broadcast::Sender<PartitionId>) -> Self {
-        Self { hints, remote: None }
+    /// Within this process only.
+    pub(super) fn local() -> Self {
+        Self { listeners: Listeners::new(), remote: None }
     }
 
-    /// Hints between the processes that use the hub.
+    /// Between the processes that use the hub.
     pub(super) fn remote(
-        hints: broadcast::Sender<PartitionId>,
         pool: Arc<Connections>,
         options: PgConnectOptions,
         names: &Names,
         seed: u64,
         partitions: u16,
     ) -> Self {
-        let outbox = Arc::new(Outbox::default());
+        let (listeners, outbox) = (Listeners::new(), Arc::new(Outbox::new()));
         let channel = format!("durable.{}", names.schema());
         let sender = format!("{seed:x}");
-        let speaking = speak(pool, names.clone(), channel.clone(), sender.clone(), outbox.clone());
-        let remote = Remote {
-            outbox,
-            speaker: tokio::spawn(speaking).abort_handle(),
-            listener: OnceLock::new(),
-            runtime: Handle::current(),
+        let mouth = Mouth {
+            pool,
+            names: names.clone(),
+            channel: channel.clone(),
+            sender: sender.clone(),
+            outbox: Arc::clone(&outbox),
+            listeners: listeners.clone(),
+        };
+        let ear = Ear {
             options,
             channel,
             sender,
+            outbox: Arc::clone(&outbox),
+            listeners: listeners.clone(),
             partitions,
         };
-        Self { hints, remote: Some(remote) }
+        let remote = Remote {
+            outbox,
+            speaker: tokio::spawn(mouth.speak()).abort_handle(),
+            listener: OnceLock::new(),
+            runtime: Handle::current(),
+            ear,
+        };
+        Self { listeners, remote: Some(remote) }
     }
 
-    /// Says that these partitions have messages.
-    pub(super) fn hint(&self, partitions: BTreeSet<PartitionId>) {
-        if partitions.is_empty() {
+    /// Says what workers may wait for.
+    pub(super) fn hint(&self, hints: BTreeSet<Hint>) {
+        if hints.is_empty() {
             return;
         }
-        for partition in &partitions {
-            // An error says that nobody listens here.
-            let _ = self.hints.send(*partition);
-        }
+        hints.iter().for_each(|hint| self.listeners.tell(*hint));
         if let Some(remote) = &self.remote {
-            let mut outbox =
-                remote.outbox.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-            outbox.extend(partitions);
-            remote.outbox.filled.notify_one();
+            remote.outbox.say(hints.into_iter().map(Word::Hint));
         }
     }
 
-    /// Listens from here on.
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<PartitionId> {
+    /// Says that there is something in the partition that clients may wait for.
+    pub(super) fn news(&self, partition: PartitionId) {
+        self.listeners.tell_news(partition);
         if let Some(remote) = &self.remote {
-            remote.listener.get_or_init(|| {
-                let listening = listen(
-                    remote.options.clone(),
-                    remote.channel.clone(),
-                    remote.sender.clone(),
-                    self.hints.clone(),
-                    remote.partitions,
-                );
-                remote.runtime.spawn(listening).abort_handle()
-            });
+            remote.outbox.say_news(partition);
         }
-        self.hints.subscribe()
+    }
+
+    /// Listens for hints from here on.
+    pub(super) fn hints(&self) -> broadcast::Receiver<Hint> {
+        let receiver = self.listeners.hints();
+        self.ensure_listening();
+        receiver
+    }
+
+    /// Listens for news from here on.
+    pub(super) fn hear_news(&self) -> broadcast::Receiver<PartitionId> {
+        let receiver = self.listeners.news();
+        self.ensure_listening();
+        if let Some(remote) = &self.remote {
+            remote.outbox.listen();
+        }
+        receiver
+    }
+
+    fn ensure_listening(&self) {
+        if let Some(Remote { listener, runtime, ear, .. }) = &self.remote {
+            listener.get_or_init(|| runtime.spawn(ear.clone().listen()).abort_handle());
+        }
     }
 }
 
-/// Tells the others what is in the outbox, again and again.
-async fn speak(
+/// Tells the others what is in the outbox.
+struct Mouth {
     pool: Arc<Connections>,
     names: Names,
     channel: String,
     sender: String,
     outbox: Arc<Outbox>,
-) {
-    let mut ticks = interval(NOTIFY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        outbox.filled.notified().await;
-        ticks.tick().await;
-        let taken =
-            std::mem::take(&mut *outbox.partitions.lock().unwrap_or_else(PoisonError::into_inner));
-        let taken: Vec<PartitionId> = taken.into_iter().collect();
-        for part in taken.chunks(MAX_NAMED) {
-            let payload = payload(&sender, part);
-            let values = vec![Value::Text(&channel), Value::Text(&payload)];
-            let statement = Statement::of(&names, sql::NOTIFY, values);
-            if let Err(failure) = pool.run(&statement).await {
-                tracing::debug!(error = %failure.error, "others are not told of messages");
-            }
-        }
-    }
+    listeners: Listeners,
 }
 
-fn payload(sender: &str, partitions: &[PartitionId]) -> String {
-    let mut payload = format!("{sender}{SENDER_END}");
-    for (place, partition) in partitions.iter().enumerate() {
-        if place > 0 {
-            payload.push(SEPARATOR);
-        }
-        payload.push_str(&partition.0.to_string());
-    }
-    payload
-}
-
-/// The partitions that a notification of somebody else names.
-fn named<'a>(payload: &'a str, own: &str) -> impl Iterator<Item = PartitionId> + 'a {
-    let (sender, list) = payload.split_once(SENDER_END).unwrap_or_default();
-    let list = if sender == own { "" } else { list };
-    list.split(SEPARATOR).filter_map(|number| number.parse().ok().map(PartitionId))
-}
-
-/// Passes on what others say, until it is aborted.
-async fn listen(
-    options: PgConnectOptions,
-    channel: String,
-    sender: String,
-    hints: broadcast::Sender<PartitionId>,
-    partitions: u16,
-) {
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-    let mut retries = interval(RETRY_INTERVAL);
-    retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        retries.tick().await;
-        let heard = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(&channel).await?;
-            loop {
-                // What was said while nobody listened is not known.
-                for partition in 0..partitions {
-                    let _ = hints.send(PartitionId(partition));
+impl Mouth {
+    /// Speaks until it is aborted.
+    async fn speak(self) {
+        let mut pauses = interval(NOTIFY_INTERVAL);
+        pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reminders = interval(LISTENING_INTERVAL);
+        reminders.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.outbox.filled.notified() => {
+                    pauses.tick().await;
+                    self.say(&self.outbox.take()).await;
                 }
-                while let Some(notification) = listener.try_recv().await? {
-                    for partition in named(notification.payload(), &sender) {
-                        let _ = hints.send(partition);
+                _ = reminders.tick() => {
+                    if self.listeners.await_news() {
+                        self.outbox.listen();
                     }
                 }
             }
-        };
-        let heard: Result<(), sqlx::Error> = heard.await;
-        if let Err(error) = heard {
-            tracing::debug!(%error, "messages of others are seen by polling only");
+        }
+    }
+
+    async fn say(&self, words: &[Word]) {
+        for words in words.chunks(MAX_WORDS) {
+            let payload = payload(&self.sender, words);
+            let values = vec![Value::Text(&self.channel), Value::Text(&payload)];
+            let statement = Statement::of(&self.names, sql::NOTIFY, values);
+            if let Err(failure) = self.pool.run(&statement).await {
+                tracing::debug!(error = %failure.error, "others are not told of anything");
+            }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Passes on what others say.
+#[derive(Debug, Clone)]
+struct Ear {
+    options: PgConnectOptions,
+    channel: String,
+    sender: String,
+    outbox: Arc<Outbox>,
+    listeners: Listeners,
+    partitions: u16,
+}
 
-    #[test]
-    fn a_notification_names_partitions_to_all_but_its_sender() {
-        let partitions = [PartitionId(0), PartitionId(17)];
-        let payload = payload("a1", &partitions);
-        assert_eq!(payload, "a1:0,17");
-        assert_eq!(named(&payload, "b2").collect::<Vec<_>>(), partitions);
-        assert_eq!(named(&payload, "a1").count(), 0);
-        assert_eq!(named("nonsense", "a1").count(), 0);
+impl Ear {
+    /// Listens until it is aborted.
+    async fn listen(self) {
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
+        let mut retries = interval(RETRY_INTERVAL);
+        retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            retries.tick().await;
+            let heard: Result<(), sqlx::Error> = async {
+                let mut listener = PgListener::connect_with(&pool).await?;
+                listener.listen(&self.channel).await?;
+                loop {
+                    self.missed();
+                    while let Some(notification) = listener.try_recv().await? {
+                        said(notification.payload(), &self.sender).for_each(|word| self.hear(word));
+                    }
+                }
+            }
+            .await;
+            if let Err(error) = heard {
+                tracing::debug!(%error, "what others do is seen by polling only");
+            }
+        }
+    }
+
+    /// What was said while nobody listened is not known.
+    fn missed(&self) {
+        self.listeners.tell_everything(self.partitions);
+        self.outbox.others_listen();
+    }
+
+    fn hear(&self, word: Word) {
+        match word {
+            Word::Hint(hint) => self.listeners.tell(hint),
+            Word::News(partition) => self.listeners.tell_news(partition),
+            Word::Listening => self.outbox.others_listen(),
+        }
     }
 }

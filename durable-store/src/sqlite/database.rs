@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::model::{Accepted, InstanceNo, PartitionId};
+use crate::model::{Accepted, Envelope, Hint, InstanceNo, PartitionId};
 use crate::store::Result;
 
 use super::errors::{classify, classify_commit, is_constraint};
@@ -59,8 +59,10 @@ pub(super) struct Database {
 pub(super) struct Applied {
     /// An output for each operation.
     pub(super) outputs: Vec<Result<Output>>,
-    /// The partitions that got messages.
-    pub(super) hints: BTreeSet<PartitionId>,
+    /// What others may wait for.
+    pub(super) hints: BTreeSet<Hint>,
+    /// The partitions of which there is news.
+    pub(super) news: BTreeSet<PartitionId>,
 }
 
 /// The failure of a whole transaction.
@@ -122,7 +124,7 @@ impl Database {
     fn apply_together(&mut self, works: &[Work]) -> Attempt<Option<Applied>> {
         let mut applied = Applied::default();
         for work in works {
-            let output = self.apply(work, &mut applied.hints)?;
+            let output = self.apply(work, &mut applied)?;
             if output.is_err() {
                 return Ok(None);
             }
@@ -136,7 +138,7 @@ impl Database {
         let mut applied = Applied::default();
         for work in works {
             run(&self.connection, sql::SAVEPOINT, ())?;
-            let output = self.apply(work, &mut applied.hints)?;
+            let output = self.apply(work, &mut applied)?;
             if output.is_err() {
                 run(&self.connection, sql::ROLLBACK_TO, ())?;
             }
@@ -149,8 +151,8 @@ impl Database {
 
 impl Database {
     /// Applies one operation. A refusal leaves what it did until then to be undone.
-    fn apply(&mut self, work: &Work, hints: &mut BTreeSet<PartitionId>) -> Attempt<Result<Output>> {
-        match self.try_apply(work, hints) {
+    fn apply(&mut self, work: &Work, applied: &mut Applied) -> Attempt<Result<Output>> {
+        match self.try_apply(work, applied) {
             Ok(output) => Ok(Ok(output)),
             Err(Failure::Refused(refused)) => Ok(Err(refused)),
             Err(Failure::Database(error)) if is_constraint(&error) => {
@@ -163,19 +165,20 @@ impl Database {
     fn try_apply(
         &mut self,
         work: &Work,
-        hints: &mut BTreeSet<PartitionId>,
+        applied: &mut Applied,
     ) -> std::result::Result<Output, Failure> {
         let Self { connection, locks, .. } = self;
         Ok(match work {
             Work::Commit { lease, batch, .. } => {
                 committing::commit(connection, lease, batch)?;
-                hints.extend(batch.send.iter().map(|envelope| envelope.message.partition));
+                applied.hints.extend(batch.send.iter().map(Envelope::hint));
+                applied.news.extend(batch.news.then_some(lease.partition));
                 Output::Done
             }
             Work::Send { envelopes, now, .. } => {
                 let answers = sending::accept(connection, envelopes, *now)?;
                 let sent = envelopes.iter().zip(&answers).filter(|(_, a)| **a == Accepted::Sent);
-                hints.extend(sent.map(|(envelope, _)| envelope.message.partition));
+                applied.hints.extend(sent.map(|(envelope, _)| envelope.hint()));
                 Output::Accepted(answers)
             }
             Work::Reserve { count } => {
@@ -201,7 +204,11 @@ impl Database {
                 Output::More(cleaning::clean(connection, *receipts_before, *replies_before)?)
             }
             Work::Purge { numbers } => Output::Purged(purge(connection, numbers)?),
-            Work::Offers(work) => work.apply(connection)?,
+            Work::Offers(work) => {
+                let output = work.apply(connection)?;
+                applied.hints.extend(work.hint());
+                output
+            }
             Work::Sweep => Output::More(cleaning::sweep(connection)?),
         })
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 
 use crate::Timestamp;
 use crate::check::lease_lost;
-use crate::model::{Lease, Offer, PartitionId};
+use crate::model::{Hint, Lease, Offer, PartitionId};
 
 use super::sql;
 use super::statement::{exists, run, run_each};
@@ -40,6 +40,11 @@ impl OfferWork {
             Self::Offer { bytes, .. } => *bytes,
             _ => 0,
         }
+    }
+
+    /// What others may wait for in it.
+    pub(super) fn hint(&self) -> Option<Hint> {
+        matches!(self, Self::Offer { .. }).then_some(Hint::Offers)
     }
 
     pub(super) fn apply(&self, connection: &Connection) -> Result<Output, Failure> {

@@ -114,8 +114,8 @@ pub(super) type Answer = oneshot::Sender<Result<Output>>;
 #[allow(clippy::large_enum_variant)] // Nearly all of them are work.
 pub(super) enum Job {
     Work(Work, Answer),
-    /// Look for changes by other processes, and drop this when done.
-    Watch(oneshot::Sender<()>),
+    /// Look for changes by other processes, and say whether there were any.
+    Watch(oneshot::Sender<bool>),
     /// Finish what was queued before, and end.
     Close(oneshot::Sender<Result<()>>),
 }

@@ -4,14 +4,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{StoreError, StoreErrorKind};
-use crate::model::PartitionId;
+use crate::listeners::Listeners;
 use crate::store::Result;
 
 use super::checkpointer::Checkpointer;
@@ -20,7 +18,7 @@ use super::errors::{classify, closed};
 use super::liveness::LockFiles;
 use super::statement::number;
 use super::work::{Answer, Job, Work};
-use super::{SqliteOptions, schema, sql};
+use super::{SqliteOptions, schema, sql, watcher};
 
 /// Operations that may wait for the writer; further callers wait to enter the queue.
 const MAX_QUEUED_OPERATIONS: usize = 1024;
@@ -31,8 +29,6 @@ const MAX_GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// How often the writer looks for a job before it sleeps, giving way to other threads in between:
 /// some 20 to 50 microseconds.
 const LOOKS_BEFORE_SLEEP: u32 = 100;
-/// How often changes by other processes are looked for while somebody listens for hints.
-const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 /// Transactions after which the write-ahead log is copied back in the background.
 const CHECKPOINT_GROUPS: usize = 1024;
 /// Bytes of text after which it is copied back, if that comes first.
@@ -49,14 +45,11 @@ pub(super) struct Running {
 }
 
 /// Starts the thread that opens the database and writes to it.
-pub(super) async fn start(
-    options: SqliteOptions,
-    hints: broadcast::Sender<PartitionId>,
-) -> Result<Running> {
+pub(super) async fn start(options: SqliteOptions, listeners: Listeners) -> Result<Running> {
     let (queue, jobs) = mpsc::channel(MAX_QUEUED_OPERATIONS);
     let (answer, opened) = oneshot::channel();
-    let writer_hints = hints.clone();
-    let body = move || match Writer::open(&options, writer_hints) {
+    let told = listeners.clone();
+    let body = move || match Writer::open(&options, told) {
         Ok(writer) => {
             // Nobody waits for it any more: then nobody has the queue either.
             let _ = answer.send(Ok((Arc::clone(&writer.database.path), writer.partitions)));
@@ -68,7 +61,7 @@ pub(super) async fn start(
     };
     spawned(std::thread::Builder::new().name("durable-sqlite".to_owned()).spawn(body))?;
     let (path, partitions) = opened.await.map_err(|_| closed("open"))??;
-    tokio::spawn(watch(queue.downgrade(), hints));
+    tokio::spawn(watcher::watch(queue.downgrade(), listeners));
     Ok(Running { queue, path, partitions })
 }
 
@@ -78,28 +71,6 @@ fn spawned<T>(result: std::io::Result<T>) -> Result<T> {
         let detail = "no thread can be started: raise the limits of the process";
         StoreError::new(StoreErrorKind::Other, "open", detail).with_source(cause)
     })
-}
-
-/// Asks the writer to look for changes by other processes, until the store is gone.
-async fn watch(queue: mpsc::WeakSender<Job>, hints: broadcast::Sender<PartitionId>) {
-    let mut interval = tokio::time::interval(WATCH_INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        let Some(queue) = queue.upgrade().filter(|queue| !queue.is_closed()) else {
-            return;
-        };
-        if hints.receiver_count() == 0 {
-            continue;
-        }
-        let (done, seen) = oneshot::channel();
-        if queue.send(Job::Watch(done)).await.is_err() {
-            return;
-        }
-        // Who waits here does not keep the store open.
-        drop(queue);
-        let _ = seen.await;
-    }
 }
 
 /// The next job. Whoever was just answered often has one within the time that it takes to wake a
@@ -118,7 +89,7 @@ fn next(queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
 struct Writer {
     database: Database,
     checkpointer: Checkpointer,
-    hints: broadcast::Sender<PartitionId>,
+    listeners: Listeners,
     partitions: u16,
     /// The other connections' changes as last seen.
     data_version: i64,
@@ -127,7 +98,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(options: &SqliteOptions, hints: broadcast::Sender<PartitionId>) -> Result<Self> {
+    fn open(options: &SqliteOptions, listeners: Listeners) -> Result<Self> {
         let connection = connect(options, &options.path, options.create)?;
         let partitions = schema::prepare(&connection, options)?;
         // One name for one file, however it was reached: the lock files lie beside it.
@@ -138,7 +109,15 @@ impl Writer {
             .map_err(|error| classify("open", &path, &Arc::new(error)))?;
         let locks = LockFiles::beside(&path);
         let database = Database { connection, path, locks };
-        Ok(Self { database, checkpointer, hints, partitions, data_version, groups: 0, bytes: 0 })
+        Ok(Self {
+            database,
+            checkpointer,
+            listeners,
+            partitions,
+            data_version,
+            groups: 0,
+            bytes: 0,
+        })
     }
 
     /// Works until the store is closed or dropped.
@@ -146,8 +125,9 @@ impl Writer {
         while let Some(job) = next(&mut queue) {
             let close = match job {
                 Job::Work(work, answer) => self.group(work, answer, &mut queue),
-                Job::Watch(_done) => {
-                    self.watch();
+                Job::Watch(seen) => {
+                    // Nobody asks any more: others were told all the same.
+                    let _ = seen.send(self.watch());
                     None
                 }
                 Job::Close(closed) => Some(closed),
@@ -175,7 +155,9 @@ impl Writer {
                     works.push(work);
                     answers.push(answer);
                 }
-                Ok(Job::Watch(_done)) => self.watch(),
+                Ok(Job::Watch(seen)) => {
+                    let _ = seen.send(self.watch());
+                }
                 Ok(Job::Close(closed)) => {
                     close = Some(closed);
                     break;
@@ -195,14 +177,13 @@ impl Writer {
 
     fn apply(&mut self, works: &[Work], answers: Vec<Answer>) {
         match self.database.apply_all(works) {
-            Ok(Applied { outputs, hints }) => {
+            Ok(Applied { outputs, hints, news }) => {
                 if works.iter().any(Work::is_farewell) {
                     self.database.drop_locks();
                 }
                 // Who is told that it happened finds the hints there.
-                for partition in hints {
-                    let _ = self.hints.send(partition);
-                }
+                hints.into_iter().for_each(|hint| self.listeners.tell(hint));
+                news.into_iter().for_each(|partition| self.listeners.tell_news(partition));
                 for (answer, output) in answers.into_iter().zip(outputs) {
                     // Nobody waits any more: it happened all the same.
                     let _ = answer.send(output);
@@ -216,18 +197,20 @@ impl Writer {
         }
     }
 
-    /// Hints at every partition if another connection changed something. `data_version` does not
-    /// count what its own connection wrote, which is why the writer asks.
-    fn watch(&mut self) {
+    /// Tells everybody if another connection has changed something, and whether one has.
+    /// `data_version` does not count what its own connection wrote, which is why the writer asks.
+    fn watch(&mut self) -> bool {
         match number(&self.database.connection, sql::DATA_VERSION, ()) {
             Ok(version) if version != self.data_version => {
                 self.data_version = version;
-                for partition in 0..self.partitions {
-                    let _ = self.hints.send(PartitionId(partition));
-                }
+                self.listeners.tell_everything(self.partitions);
+                true
             }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "changes by others are not seen"),
+            Ok(_) => false,
+            Err(error) => {
+                tracing::debug!(%error, "changes by others are not seen");
+                false
+            }
         }
     }
 

@@ -81,6 +81,7 @@ async fn own_side(hub: &Fixture, lease: &Lease, round: i64) {
             starting(&format!("start{round}"), child),
         ],
         replies: vec![Reply { request: format!("r{round}"), body: text("reply"), at: at(0) }],
+        news: false,
     };
     hub.commit(lease, everything).await.unwrap();
     let cleared = InstanceChange { clear_side: true, ..change(no) };

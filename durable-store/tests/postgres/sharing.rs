@@ -7,8 +7,8 @@ use std::task::Poll;
 use durable_store::StoreErrorKind::{LeaseLost, OutcomeUnknown, Unavailable};
 use durable_store::conformance::Fixture;
 use durable_store::conformance::world::{
-    LIMIT, P0, P1, assert_refused, at, change, changes, create, fill, hinted, inbox, message, own,
-    own_two, plain, read, send, text,
+    LIMIT, P0, P1, assert_refused, at, change, changes, create, fill, heard, hinted, inbox,
+    message, own, own_two, plain, read, send, text,
 };
 use durable_store::{Accepted, Batch, InstanceChange, InstanceNo, Lease, PostgresStore};
 use sqlx::PgConnection;
@@ -260,15 +260,32 @@ async fn a_commit_that_nobody_waits_for_harms_no_other() {
 
 // --- hints ----------------------------------------------------------------------------------
 
+async fn wait_for_listeners(schema: &str, count: i64) {
+    let mut other = other().await;
+    let listens =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%{schema}%'");
+    until(async || (number(&mut other, schema, &listens).await == count).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_store_hears_of_news_of_another() {
+    let schema = new_schema();
+    let (one, two) = (open(schema.clone()).await, open(schema.clone()).await);
+    let _owner = one.hints();
+    let mut news = two.news();
+    wait_for_listeners(&schema, 2).await;
+    while news.try_recv().is_ok() {}
+    let (_, lease) = own_two(&one).await;
+    one.commit(&lease, Batch { news: true, ..Batch::default() }).await.unwrap();
+    heard(&mut news, P1).await;
+}
+
 #[tokio::test]
 async fn a_store_hears_of_messages_of_another() {
     let schema = new_schema();
     let (one, two) = (open(schema.clone()).await, open(schema.clone()).await);
     let mut hints = two.hints();
-    let mut other = other().await;
-    let listens =
-        format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%{schema}%'");
-    until(async || (number(&mut other, &schema, &listens).await == 1).then_some(())).await;
+    wait_for_listeners(&schema, 1).await;
     // What it was told when it began to listen says nothing.
     while hints.try_recv().is_ok() {}
     let (lease, _) = own_two(&one).await;

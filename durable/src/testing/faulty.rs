@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use durable_store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, Result, Store, StoreError, StoreErrorKind, StoredInstance,
-    Timestamp,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, Result, Store, StoreError, StoreErrorKind,
+    StoredInstance, Timestamp,
 };
 use tokio::sync::{Notify, broadcast};
 
@@ -350,7 +350,11 @@ impl Store for FaultyStore {
         self.inner.commit_lanes()
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
+    fn hints(&self) -> broadcast::Receiver<Hint> {
         self.inner.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.inner.news()
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use durable_store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
 
@@ -176,7 +176,11 @@ impl Store for WatchedStore {
         self.inner.commit_lanes()
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
+    fn hints(&self) -> broadcast::Receiver<Hint> {
         self.inner.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.inner.news()
     }
 }

@@ -196,7 +196,7 @@ impl Claims {
                     self.attempt_ended(ended);
                 }
             }
-            () = shared.exchange.wake.notified() => self.more = true,
+            () = shared.exchange.wake.notified() => self.more |= shared.exchange.is_open(),
             () = shared.activities.room() => {}
             () = ring(&mut self.alarm) => self.alarm = None,
         }

@@ -191,6 +191,12 @@ impl Part {
         received.map(move |direct| Receipt { id: direct.id.to_string(), at })
     }
 
+    /// Whether somebody in another process may wait for what it comes to.
+    fn is_news(&self) -> bool {
+        let becomes = self.row().map(|row| row.status);
+        !self.replies.is_empty() || becomes != self.status_before()
+    }
+
     /// How many rows it writes or deletes.
     pub(super) fn rows(&self) -> usize {
         let change = self.change.as_ref().map_or(0, Change::rows) + self.receipts().count();
@@ -415,6 +421,7 @@ fn build(parts: &[Part]) -> Batch {
         batch.schedule.extend(part.schedule.iter().cloned());
         batch.send.extend(part.send.iter().cloned());
         batch.replies.extend(part.replies.iter().cloned());
+        batch.news |= part.is_news();
     }
     batch
 }

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use durable_store::{Lease, PartitionId, StoreError, Timestamp, limits};
+use durable_store::{Hint, Lease, PartitionId, StoreError, Timestamp, limits};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Unresolved;
 use super::metrics::add;
+use super::offers::Exchange;
 use super::partition::{Exit, Partition, Shared};
 use super::share;
 use crate::backoff;
@@ -440,10 +441,11 @@ impl Leases {
     }
 }
 
-/// Wakes partitions when the store says that they got messages.
+/// Wakes whom the store has something for.
 pub(super) async fn forward_hints(
-    mut hints: broadcast::Receiver<PartitionId>,
+    mut hints: broadcast::Receiver<Hint>,
     wakes: Wakes,
+    exchange: Arc<Exchange>,
     stopped: CancellationToken,
 ) {
     loop {
@@ -454,13 +456,15 @@ pub(super) async fn forward_hints(
         };
         let wakes = wakes.lock().unwrap_or_else(PoisonError::into_inner);
         match hint {
-            Ok(partition) => {
+            Ok(Hint::Messages(partition)) => {
                 if let Some(wake) = wakes.get(&partition) {
                     wake.notify_one();
                 }
             }
+            Ok(Hint::Offers) => exchange.wake.notify_one(),
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 wakes.values().for_each(|wake| wake.notify_one());
+                exchange.wake.notify_one();
             }
             // The store is shutting down; the partitions will hear of it themselves.
             Err(broadcast::error::RecvError::Closed) => return,

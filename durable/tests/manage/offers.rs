@@ -210,6 +210,20 @@ macro_rules! with_a_team {
 }
 
 with_a_team! {
+    async fn an_idle_worker_hears_of_an_offer_and_need_not_poll(team: Team) {
+        let (_one, _two) = team.pair((2, 4)).await;
+        // Time stands, so no poll comes and nothing ends.
+        let client = team.world.client();
+        let handle = client.start(spread(20).instance_id("s")).await.unwrap();
+        let claimed = async {
+            while team.begun_by("two") < 4 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), claimed).await.unwrap();
+        team.result(&handle, 20).await;
+    }
+
     async fn a_fan_out_uses_every_worker_and_does_everything_once(team: Team) {
         let (one, two) = team.pair((2, 4)).await;
         let handle = team.start(120).await;

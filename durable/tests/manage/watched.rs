@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use durable::store::{
-    Accepted, Batch, Envelope, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer, Page,
-    PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
+    Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
+    Page, PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
 
@@ -205,7 +205,11 @@ impl Store for Watched {
         self.inner.commit_lanes()
     }
 
-    fn hints(&self) -> broadcast::Receiver<PartitionId> {
+    fn hints(&self) -> broadcast::Receiver<Hint> {
         self.inner.hints()
+    }
+
+    fn news(&self) -> broadcast::Receiver<PartitionId> {
+        self.inner.news()
     }
 }

@@ -65,6 +65,22 @@ async fn a_client_in_another_process_is_served_through_the_store() {
 }
 
 #[tokio::test]
+async fn a_client_in_another_process_hears_of_news_and_need_not_poll() {
+    let world = World::new();
+    let _worker = world.worker().await;
+    let client = world.stranger();
+    // Time stands, so no poll comes.
+    let waiting = client.start_by_name("approval", json!([])).await.unwrap();
+    waiting.wait_for_start().await.unwrap();
+    let handle = client.start(chain(3)).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 3);
+    assert_eq!(client.entity::<Counter>("a").add(2).await.unwrap(), 2);
+    waiting.terminate("enough").await.unwrap();
+    let error = waiting.result().await.unwrap_err();
+    assert!(matches!(error, ClientError::Task(_)), "{error}");
+}
+
+#[tokio::test]
 async fn lists_come_in_pages() {
     let world = World::new();
     let worker = world.worker().await;
