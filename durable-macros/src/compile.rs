@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::liveness::Liveness;
 use crate::lower::{Lowered, Source, lower};
 use crate::parse::{FunctionItem, ORCHESTRATION_CONTEXT, Options};
-use crate::{check, conditional, determinism, guards, nesting, parse, rules};
+use crate::{check, conditional, determinism, guards, nesting, parse, renewals, rules};
 
 /// Compiles an orchestrator.
 pub(crate) fn orchestrator(attr: TokenStream, item: TokenStream) -> TokenStream {
@@ -50,6 +50,7 @@ fn orchestrator_variant(mut item: FunctionItem, ok: bool, sound: bool) -> TokenS
     let name = item.name();
     let rules = rules::take(&mut item.body, &name, &item.params, &mut diag);
     let context = item.context.as_ref().map(|context| &context.pat);
+    renewals::check(&item.body, context, &mut diag);
     guards::end_scopes(&mut item.body, context, &mut diag);
     let compiled = Compiled { rules, ..passes(&item, &mut diag) };
     debug::print(&item, &compiled, &diag);

@@ -43,6 +43,8 @@ pub(crate) enum Code {
     Rule,
     /// D018: a critical section that would not last as long as it looks.
     Guard,
+    /// D019: the end of the run among things that are waited for.
+    Renewal,
 }
 
 impl Code {
@@ -67,6 +69,7 @@ impl Code {
             Self::Nesting => "D016",
             Self::Rule => "D017",
             Self::Guard => "D018",
+            Self::Renewal => "D019",
         }
     }
 }

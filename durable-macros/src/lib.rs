@@ -14,6 +14,7 @@ mod liveness;
 mod lower;
 mod nesting;
 mod parse;
+mod renewals;
 mod rules;
 
 use proc_macro::TokenStream;

@@ -90,6 +90,8 @@ macro_rules! conformance {
                 consuming_a_message_of_another_partition_conflicts
                 consuming_a_message_twice_conflicts
                 a_message_received_directly_is_recognised
+                a_message_that_was_sent_is_not_received_directly_too
+                only_receipts_say_what_was_received
                 naming_an_instance_twice_conflicts
                 a_batch_that_conflicts_changes_nothing
                 a_stale_batch_changes_nothing

@@ -408,7 +408,10 @@ pub struct Batch {
     pub instances: Vec<InstanceChange>,
     /// Ids of inbox messages of the partition that were consumed. Each must exist.
     pub consume: Vec<String>,
-    /// Messages that were consumed without having been stored. None may have been received before.
+    /// Messages from outside that were consumed without having been stored. None may have been
+    /// received before: neither accepted by [`Store::send`](crate::Store::send), whatever became of
+    /// it since then, nor named here, as long as that is remembered. The ids of messages that owners
+    /// store by their commits are others.
     pub receipts: Vec<Receipt>,
     /// Ids of scheduled messages of the partition that fired or were cancelled. One that does not
     /// exist is ignored: a timer may fire and be cancelled in the same moment.

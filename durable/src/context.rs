@@ -172,6 +172,10 @@ impl OrchestrationContext {
     /// }
     /// ```
     ///
+    /// The run ends where this is awaited: of branches that run concurrently no other gets any
+    /// further. By itself it cannot be a branch, which the compiler says: await it in a handler of
+    /// `select!`, or after the macro.
+    ///
     /// # Panics
     /// When it is awaited, if the call is one of another orchestrator, says more than arguments and
     /// version, or has arguments that cannot be serialised. This fails the orchestration.

@@ -101,6 +101,21 @@ fn handler(input: ParseStream<'_>) -> syn::Result<Expr> {
     Ok(handler)
 }
 
+/// What a macro that awaits by itself runs concurrently; nothing for other macros.
+pub(crate) fn awaited_together(mac: &syn::Macro) -> Vec<Expr> {
+    match Waits::of(&mac.path) {
+        Some(Waits::Select) => {
+            let Ok(select) = syn::parse2::<Select>(mac.tokens.clone()) else { return Vec::new() };
+            select.arms.into_iter().map(|arm| arm.call).collect()
+        }
+        Some(Waits::Join | Waits::TryJoin) => {
+            let Ok(joined) = syn::parse2::<Joined>(mac.tokens.clone()) else { return Vec::new() };
+            joined.branches
+        }
+        None => Vec::new(),
+    }
+}
+
 /// The expressions in a macro that awaits by itself, with the patterns whose names they see; none
 /// for other macros.
 pub(crate) fn parts(mac: &syn::Macro) -> Vec<(Option<Pat>, Expr)> {
@@ -113,11 +128,9 @@ pub(crate) fn parts(mac: &syn::Macro) -> Vec<(Option<Pat>, Expr)> {
             });
             arms.chain(select.otherwise.map(|expr| (None, expr))).collect()
         }
-        Some(Waits::Join | Waits::TryJoin) => {
-            let Ok(joined) = syn::parse2::<Joined>(mac.tokens.clone()) else { return Vec::new() };
-            joined.branches.into_iter().map(|branch| (None, branch)).collect()
+        Some(Waits::Join | Waits::TryJoin) | None => {
+            awaited_together(mac).into_iter().map(|branch| (None, branch)).collect()
         }
-        None => Vec::new(),
     }
 }
 

@@ -112,10 +112,6 @@ pub(super) const FORGET_HISTORY: &str = "DELETE FROM history WHERE no = ?1 AND t
 /// The unary plus keeps the planner on the index of the ids.
 pub(super) const CONSUME: &str = "DELETE FROM inbox WHERE id = ?1 AND +seq >= ?2 AND +seq < ?3";
 pub(super) const UNSCHEDULE: &str = "DELETE FROM scheduled WHERE id = ?1 AND +partition = ?2";
-/// A message that its owner got directly must not be stored as well.
-pub(super) const RECEIVE: &str = "INSERT INTO receipt (id, at) SELECT ?1, ?2
-    WHERE NOT EXISTS (SELECT 1 FROM inbox WHERE id = ?1)
-        AND NOT EXISTS (SELECT 1 FROM scheduled WHERE id = ?1)";
 pub(super) const PUT_REPLY: &str = "INSERT INTO reply (request, body, at) VALUES (?1, ?2, ?3)
     ON CONFLICT (request) DO UPDATE SET body = excluded.body, at = excluded.at";
 

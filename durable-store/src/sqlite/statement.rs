@@ -63,7 +63,7 @@ mod tests {
             sql::FORGET_HISTORY,
             sql::CONSUME,
             sql::UNSCHEDULE,
-            sql::RECEIVE,
+            sql::INSERT_RECEIPT,
             sql::MARK,
             sql::FIND_NUMBER,
             sql::REOPEN,

@@ -163,6 +163,10 @@ impl<S: Copy> Cursor<S> {
         }
         self.path.clear();
         let Some(root) = &mut self.root else { return false };
+        if scope::with(|core| core.next_run.is_some()) {
+            // A branch has ended the run: what the others have is nobody's any more.
+            return false;
+        }
         match root.find_runnable(&mut self.path) {
             Some(leaf) => {
                 leaf.started = true;

@@ -54,6 +54,49 @@ async fn races(ctx: &OrchestrationContext, round: u32) -> Result<u32, TaskError>
     }
 }
 
+/// The compiler does not see what this makes.
+fn unseen<F: durable::Orchestration>(
+    ctx: &OrchestrationContext,
+    call: durable::Call<F>,
+) -> durable::ContinueAsNew {
+    ctx.continue_as_new(call)
+}
+
+/// Ends its first run in a branch, while another branch could go on, or end the program.
+#[orchestrator]
+async fn renews_beside(
+    ctx: &OrchestrationContext,
+    how: u32,
+    again: bool,
+) -> Result<u32, TaskError> {
+    if again {
+        return ctx.wait_for_event::<u32>("number").await;
+    }
+    ctx.wait_for_event::<()>("go").await?;
+    match how {
+        0 => select! {
+            next = async { ctx.continue_as_new(renews_beside(how, true)).await } => next,
+            number = ctx.wait_for_event::<u32>("number") => Ok(number? + 100),
+        },
+        1 => select! {
+            number = ctx.wait_for_event::<u32>("number") => Ok(number? + 200),
+            next = async { ctx.continue_as_new(renews_beside(how, true)).await } => next,
+        },
+        2 => select! {
+            next = unseen(ctx, renews_beside(how, true)) => next,
+            number = ctx.wait_for_event::<u32>("number") => Ok(number? + 400),
+        },
+        _ => {
+            // A number is no bool.
+            let wrong = try_join!(
+                async { unseen(ctx, renews_beside(how, true)).await },
+                ctx.wait_for_event::<bool>("number")
+            );
+            wrong.map(|((), _)| 300)
+        }
+    }
+}
+
 /// Never does anything else.
 #[orchestrator]
 async fn spins(ctx: &OrchestrationContext, round: u64) -> u64 {
@@ -122,6 +165,7 @@ fn builder(world: &World) -> durable::WorkerBuilder {
         .orchestrator(leaves)
         .orchestrator(fits)
         .orchestrator(races)
+        .orchestrator(renews_beside)
         .orchestrator(spins)
         .orchestrator(forgets)
         .orchestrator(parent)
@@ -170,6 +214,16 @@ on_every_store! {
         }).await;
         race.raise_event("number", 7_u32).await.unwrap();
         assert_eq!(world.drive(race.result()).await.unwrap(), 7);
+    }
+
+    async fn a_branch_that_renews_leaves_nothing_to_the_others(world: World) {
+        let worker = worker(&world).await;
+        for (how, expected) in [(0, 7), (1, 207), (2, 7), (3, 7)] {
+            let handle = worker.client().start(renews_beside(how, false)).await.unwrap();
+            handle.raise_event("number", 7_u32).await.unwrap();
+            handle.raise_event("go", ()).await.unwrap();
+            assert_eq!(world.drive(handle.result()).await.unwrap(), expected);
+        }
     }
 
     async fn events_can_be_dropped(world: World) {

@@ -1,0 +1,238 @@
+//! Renewals: `ctx.continue_as_new(..)` ends the run as soon as it begins, so it is nothing to wait for
+//! beside something else. Found where syntax shows it: as a branch of `select!`, `join!` or
+//! `try_join!`, also by the name of a variable. An `async` block may await one: it says where.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::quote;
+use syn::visit::{self, Visit};
+use syn::{Block, Expr, Pat};
+
+use crate::diag::{Code, Diagnostics};
+use crate::lower::branches::{awaited_together, parts};
+use crate::lower::macros::visit_arguments_mut;
+use crate::lower::scope::bindings;
+use crate::lower::suspend::Waits;
+
+/// The method of the context that makes a renewal.
+const METHOD: &str = "continue_as_new";
+
+/// Refuses renewals among the branches of a body. `context` is the name of the context.
+pub(crate) fn check(body: &Block, context: Option<&Pat>, diag: &mut Diagnostics) {
+    if !mentions_renewal(quote!(#body)) {
+        return;
+    }
+    let mut finder = Finder { diag, scopes: vec![HashMap::new()] };
+    if let Some(Pat::Ident(context)) = context {
+        finder.bind(&context.ident, Meaning::Context);
+    }
+    finder.visit_block(body);
+}
+
+/// Whether the tokens name the method: most bodies do not.
+fn mentions_renewal(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == METHOD,
+        TokenTree::Group(group) => mentions_renewal(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// What is known of a name, or of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Context,
+    Renewal,
+    Other,
+}
+
+struct Finder<'d> {
+    diag: &'d mut Diagnostics,
+    /// The names in the open scopes.
+    scopes: Vec<HashMap<String, Meaning>>,
+}
+
+impl Finder<'_> {
+    // --- names ------------------------------------------------------------------------------------
+
+    fn bind(&mut self, name: &Ident, meaning: Meaning) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name.to_string(), meaning);
+        }
+    }
+
+    /// Names that hide others.
+    fn hide(&mut self, pat: &Pat) {
+        for binding in bindings(pat) {
+            self.bind(&binding.ident, Meaning::Other);
+        }
+    }
+
+    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
+        self.scopes.push(HashMap::new());
+        visit(self);
+        self.scopes.pop();
+    }
+
+    fn meaning_of_name(&self, path: &syn::Path) -> Meaning {
+        let Some(name) = path.get_ident().map(ToString::to_string) else { return Meaning::Other };
+        let known = self.scopes.iter().rev().find_map(|scope| scope.get(&name));
+        known.copied().unwrap_or(Meaning::Other)
+    }
+
+    /// What an expression gives, as far as it says.
+    fn meaning(&self, expr: &Expr) -> Meaning {
+        match expr {
+            Expr::Path(path) => self.meaning_of_name(&path.path),
+            Expr::Paren(inner) => self.meaning(&inner.expr),
+            Expr::Group(inner) => self.meaning(&inner.expr),
+            Expr::Reference(reference) => self.meaning(&reference.expr),
+            Expr::Call(call) if is_method_by_path(&call.func) => Meaning::Renewal,
+            Expr::MethodCall(call) => self.meaning_of_method(call),
+            Expr::Block(block) => self.meaning_of_block(&block.block),
+            Expr::If(choice) => {
+                let then = std::iter::once(self.meaning_of_block(&choice.then_branch));
+                let otherwise = choice.else_branch.iter().map(|(_, other)| self.meaning(other));
+                one_of(then.chain(otherwise))
+            }
+            Expr::Match(choice) => one_of(choice.arms.iter().map(|arm| self.meaning(&arm.body))),
+            _ => Meaning::Other,
+        }
+    }
+
+    fn meaning_of_method(&self, call: &syn::ExprMethodCall) -> Meaning {
+        let makes = call.method == METHOD && self.meaning(&call.receiver) == Meaning::Context;
+        let says_more =
+            call.method == "discard_events" && self.meaning(&call.receiver) == Meaning::Renewal;
+        if makes || says_more { Meaning::Renewal } else { Meaning::Other }
+    }
+
+    fn meaning_of_block(&self, block: &Block) -> Meaning {
+        match block.stmts.last() {
+            Some(syn::Stmt::Expr(tail, None)) => self.meaning(tail),
+            _ => Meaning::Other,
+        }
+    }
+
+    // --- branches ---------------------------------------------------------------------------------
+
+    fn refuse(&mut self, waits: Waits, branch: &Expr) {
+        let name = waits.name();
+        let instead = match waits {
+            Waits::Select => {
+                "await it in the handler of the branch that decides it, \
+                 `.. => ctx.continue_as_new(..).await`, or"
+            }
+            Waits::Join | Waits::TryJoin => "await it",
+        };
+        self.diag.error(
+            Code::Renewal,
+            branch,
+            &format!(
+                "continuing as new ends the run as soon as it begins, whatever the other branches \
+                 wait for, so it cannot be a branch of `{name}`: {instead} after the `{name}`"
+            ),
+        );
+    }
+}
+
+/// What a choice gives: all that it chooses from is of one type, or leaves.
+fn one_of(mut choices: impl Iterator<Item = Meaning>) -> Meaning {
+    choices.find(|choice| *choice != Meaning::Other).unwrap_or(Meaning::Other)
+}
+
+/// Whether it is `OrchestrationContext::continue_as_new`.
+fn is_method_by_path(function: &Expr) -> bool {
+    let Expr::Path(path) = function else { return false };
+    let mut ends = path.path.segments.iter().rev().map(|segment| &segment.ident);
+    ends.next().is_some_and(|method| method == METHOD)
+        && ends.next().is_some_and(|ty| ty == "OrchestrationContext")
+}
+
+impl<'ast> Visit<'ast> for Finder<'_> {
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
+        if let Some(waits) = Waits::of(&mac.path) {
+            for branch in awaited_together(mac) {
+                if self.meaning(&branch) == Meaning::Renewal {
+                    self.refuse(waits, &branch);
+                }
+            }
+        }
+        for (pat, part) in parts(mac) {
+            self.scoped(|this| {
+                if let Some(pat) = &pat {
+                    this.hide(pat);
+                }
+                this.visit_expr(&part);
+            });
+        }
+        visit_arguments_mut(&mut mac.clone(), &mut |argument| self.visit_expr(argument));
+    }
+
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.scoped(|this| visit::visit_block(this, block));
+    }
+
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        visit::visit_local(self, local);
+        let meaning = local.init.as_ref().map_or(Meaning::Other, |init| self.meaning(&init.expr));
+        self.hide(&local.pat);
+        let pat = match &local.pat {
+            Pat::Type(typed) => &*typed.pat,
+            pat => pat,
+        };
+        if let Pat::Ident(name) = pat {
+            self.bind(&name.ident, meaning);
+        }
+    }
+
+    /// A variable that gets its value later.
+    fn visit_expr_assign(&mut self, assign: &'ast syn::ExprAssign) {
+        visit::visit_expr_assign(self, assign);
+        let Expr::Path(path) = &*assign.left else { return };
+        let Some(name) = path.path.get_ident().map(ToString::to_string) else { return };
+        let meaning = self.meaning(&assign.right);
+        if let Some(known) = self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(&name)) {
+            *known = meaning;
+        }
+    }
+
+    fn visit_arm(&mut self, arm: &'ast syn::Arm) {
+        self.scoped(|this| {
+            this.hide(&arm.pat);
+            visit::visit_arm(this, arm);
+        });
+    }
+
+    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
+        self.scoped(|this| visit::visit_expr_if(this, expr));
+    }
+
+    fn visit_expr_while(&mut self, expr: &'ast syn::ExprWhile) {
+        self.scoped(|this| visit::visit_expr_while(this, expr));
+    }
+
+    fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
+        visit::visit_expr_let(self, expr);
+        self.hide(&expr.pat);
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
+        self.scoped(|this| {
+            closure.inputs.iter().for_each(|pat| this.hide(pat));
+            visit::visit_expr_closure(this, closure);
+        });
+    }
+
+    fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
+        self.visit_expr(&expr.expr);
+        self.scoped(|this| {
+            this.hide(&expr.pat);
+            this.visit_block(&expr.body);
+        });
+    }
+
+    // An inner function sees none of these names.
+    fn visit_item(&mut self, _: &'ast syn::Item) {}
+}
