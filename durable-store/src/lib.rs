@@ -35,5 +35,5 @@ pub use model::*;
 pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteOptions, SqliteStore, Synchronous};
-pub use store::{Result, Store};
+pub use store::{Ready, Result, Store};
 pub use timestamp::{ParseTimestampError, Timestamp};

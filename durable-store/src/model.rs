@@ -31,7 +31,8 @@ pub mod limits {
     pub const MAX_TAG_VALUE_BYTES: usize = 1024;
     /// Most partitions of a hub.
     pub const MAX_PARTITIONS: u16 = 1024;
-    /// Partitions of a hub that is created without saying how many.
+    /// Partitions of a hub that is created without saying how many, unless its backend has another
+    /// default.
     pub const DEFAULT_PARTITIONS: u16 = 8;
     /// Largest page that a query returns, in rows.
     pub const MAX_PAGE_ROWS: usize = 1_000;

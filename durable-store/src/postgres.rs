@@ -39,7 +39,7 @@ use crate::model::{
     Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
     Page, PartitionId, Payload, Peer, Polled, StoredInstance,
 };
-use crate::store::{Result, Store};
+use crate::store::{Ready, Result, Store};
 
 use committing::Ledger;
 use errors::{Failure, Place, classify};
@@ -189,8 +189,8 @@ impl PostgresOptions {
             Signals::local()
         };
         let ledger = Ledger::new(partitions, seed);
-        let gathering = Gathering::new();
-        let inner = Inner { partitions, names, place, pool, ledger, gathering, signals };
+        let (commits, sends) = (committing::commits(), sending::sends());
+        let inner = Inner { partitions, names, place, pool, ledger, commits, sends, signals };
         PostgresStore { inner: Arc::new(inner) }
     }
 
@@ -250,7 +250,8 @@ struct Inner {
     place: Place,
     pool: Arc<Connections>,
     ledger: Ledger,
-    gathering: Gathering,
+    commits: Gathering<committing::Shared>,
+    sends: Gathering<sending::Sending>,
     signals: Signals,
 }
 
@@ -344,10 +345,12 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()> {
-        self.check("commit").batch(lease, &batch)?;
-        self.inner.commit(lease, &batch).await?;
-        self.inner.signals.hint(batch.send.iter().map(Envelope::hint).collect());
-        if batch.news {
+        let bytes = self.check("commit").batch(lease, &batch)?;
+        let hints = batch.send.iter().map(Envelope::hint).collect();
+        let is_news = batch.news;
+        self.inner.commit(lease, batch, bytes).await?;
+        self.inner.signals.hint(hints);
+        if is_news {
             self.inner.signals.news(lease.partition);
         }
         Ok(())
@@ -355,7 +358,7 @@ impl Store for PostgresStore {
 
     async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>> {
         self.check("send").envelopes(&envelopes)?;
-        gathering::send(&self.inner, envelopes, now).await
+        sending::send(&self.inner, envelopes, now).await
     }
 
     async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
@@ -438,8 +441,8 @@ impl Store for PostgresStore {
         self.inner.release_claims(worker, ids).await
     }
 
-    fn commit_lanes(&self) -> Option<usize> {
-        Some(committing::LANES)
+    fn ready_to_commit(&self) -> Option<Ready> {
+        gathering::ready::<committing::Shared>(&self.inner)
     }
 
     fn hints(&self) -> broadcast::Receiver<Hint> {

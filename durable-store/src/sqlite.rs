@@ -47,6 +47,8 @@ use reader::Reader;
 use work::{Job, Output, Work};
 use writer::Running;
 
+/// Partitions of a hub that is created without saying how many.
+const DEFAULT_PARTITIONS: u16 = 4;
 /// How long a lock by another process is waited for, unless the options say otherwise.
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The page cache of a reader, in KiB and negative by the pragma's convention: they read what has just
@@ -80,8 +82,8 @@ pub struct SqliteOptions {
 
 impl SqliteOptions {
     /// The number of partitions of a hub that is created by this; an existing one keeps its
-    /// number. At least one and at most [`limits::MAX_PARTITIONS`]. The default is
-    /// [`limits::DEFAULT_PARTITIONS`].
+    /// number. At least one and at most [`limits::MAX_PARTITIONS`]. The default is 4: a file has
+    /// one writer, and more partitions make smaller commits of what it writes.
     #[must_use]
     pub fn partitions(mut self, partitions: u16) -> Self {
         self.partitions = partitions;
@@ -234,7 +236,7 @@ impl SqliteStore {
     pub fn options(path: impl AsRef<Path>) -> SqliteOptions {
         SqliteOptions {
             path: path.as_ref().to_owned(),
-            partitions: limits::DEFAULT_PARTITIONS,
+            partitions: DEFAULT_PARTITIONS,
             create: true,
             synchronous: Synchronous::Full,
             busy_timeout: DEFAULT_BUSY_TIMEOUT,

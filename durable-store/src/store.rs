@@ -1,6 +1,9 @@
 //! The contract between the engine and a backend. A store keeps what it is given, atomically and
 //! fenced by leases; it mints no ids, reads no clock where time is passed in, and decides nothing.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
@@ -13,6 +16,9 @@ use crate::model::{
 
 /// The result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// See [`Store::ready_to_commit`].
+pub type Ready = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A place where a hub lives. Every method is atomic: it happens wholly or not at all.
 ///
@@ -75,9 +81,9 @@ pub trait Store: Send + Sync + 'static {
     /// owner scheduled itself.
     async fn poll(&self, lease: &Lease, horizon: Timestamp, limit: usize) -> Result<Polled>;
 
-    /// How many commits of one process it works on at the same time at best: who has more to commit
-    /// had better put it together. `None` is any number.
-    fn commit_lanes(&self) -> Option<usize> {
+    /// Completes when a commit would be worked on at once, rather than wait for others: until then,
+    /// who is about to make one had better gather more for it. `None` is now. Only advice.
+    fn ready_to_commit(&self) -> Option<Ready> {
         None
     }
 

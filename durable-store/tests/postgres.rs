@@ -6,6 +6,8 @@
 #[path = "postgres/world.rs"]
 mod world;
 
+#[path = "postgres/grouping.rs"]
+mod grouping;
 #[path = "postgres/opening.rs"]
 mod opening;
 #[path = "postgres/plans.rs"]

@@ -205,7 +205,7 @@ async fn two_stores_share_a_file() {
     let (one, two) = (hub(&path).await, hub(&path).await);
     let leases = one.acquire_leases("one", 1, &[], at(0), at(30)).await.unwrap();
     let others = two.acquire_leases("two", 99, &[], at(0), at(30)).await.unwrap();
-    assert_eq!(leases.len() + others.len(), 8);
+    assert_eq!(leases.len() + others.len(), 4);
     assert!(others.iter().all(|lease| lease.partition != leases[0].partition));
     let mut hints = two.hints();
     let partition = others[0].partition;
@@ -287,11 +287,11 @@ async fn a_worker_without_a_lock_file_keeps_its_leases() {
     let in_the_way = directory.path().join("hub.db.workers");
     std::fs::write(&in_the_way, "").unwrap();
     let (one, two) = (hub(&path).await, hub(&path).await);
-    assert_eq!(own(&one, "one").await.len(), 8);
+    assert_eq!(own(&one, "one").await.len(), 4);
     std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     assert_eq!(own(&two, "two").await, []);
-    assert_eq!(two.acquire_leases("two", 99, &[], at(30), at(60)).await.unwrap().len(), 8);
+    assert_eq!(two.acquire_leases("two", 99, &[], at(30), at(60)).await.unwrap().len(), 4);
 }
 
 // --- the writer -----------------------------------------------------------------------------
@@ -422,6 +422,6 @@ async fn a_killed_worker_is_taken_over_at_once() {
     worker.wait().unwrap();
     assert_eq!(alive(&hub, "second").await, ["second"]);
     let leases = own(&hub, "second").await;
-    assert_eq!(leases.len(), 8);
+    assert_eq!(leases.len(), 4);
     assert_eq!(load(&hub, &leases[0], "committed").await.record.id, "committed");
 }

@@ -31,7 +31,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use durable_store::{Status, Store, StoreError};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -454,7 +453,6 @@ impl WorkerBuilder {
             settings,
             partitions: connection.hub().await?.partitions,
             resident: Arc::new(AtomicUsize::new(0)),
-            lanes: connection.store.commit_lanes().map(|lanes| Arc::new(Semaphore::new(lanes))),
             draining: draining.clone(),
             connection: Arc::clone(&connection),
             counters: Arc::clone(&counters),

@@ -111,7 +111,7 @@ async fn a_worker_that_waits_sees_the_death_of_another_process() {
         let peers = store.check_in("observer", SystemClock.now(), Timestamp::MIN).await.unwrap();
         peers.into_iter().map(|peer| (peer.worker, peer.partitions)).collect::<Vec<_>>()
     };
-    assert_eq!(alive().await, [("first".to_owned(), 8), ("second".to_owned(), 0)]);
+    assert_eq!(alive().await, [("first".to_owned(), 4), ("second".to_owned(), 0)]);
     first.kill().unwrap();
     first.wait().unwrap();
     assert_eq!(alive().await, [("second".to_owned(), 0)]);

@@ -3,11 +3,12 @@
 //! knows. So it can be sent again, byte for byte, when its answer was lost: it is applied once, and
 //! the mark in the row says whether it was.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::check::lease_lost;
 use crate::error::{StoreError, StoreErrorKind};
@@ -16,21 +17,29 @@ use crate::store::Result;
 
 use super::Inner;
 use super::errors::{Failure, broken_expectation, classify, in_doubt};
-use super::parts::{Group, is_entangled, of_batch};
+use super::gathering::{Gathering, Grouped, Lane, hand_in};
+use super::parts::{Group, Leased, is_entangled, of_batches};
 use super::pool::{Delays, Ran, Used};
 use super::sql;
 use super::statement::{Names, Part, Statement, Value};
 
-/// Commits of one process that are under way at the same time. Each statement has its price however
-/// much it carries: with four, the server needed a fifth to a quarter less of the processor than with
-/// one for each of eight partitions.
-pub(super) const LANES: usize = 4;
+/// Statements that are under way at the same time. Each has its price however much it carries.
+const LANES: usize = 1;
+/// Most text of commits that share a statement, in bytes; a larger one is sent alone.
+const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 /// The last commit of a partition as this process knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
     epoch: i64,
     commits: i64,
+}
+
+impl Known {
+    /// After one more.
+    fn next(self) -> Self {
+        Self { commits: self.commits + 1, ..self }
+    }
 }
 
 /// What this process knows of the commits of each partition. They are made one after the other.
@@ -68,9 +77,90 @@ struct Stored {
     mark: i64,
 }
 
+/// A commit that is to be made.
+#[derive(Debug)]
+pub(super) struct Commit {
+    lease: Lease,
+    batch: Batch,
+    bytes: usize,
+    before: Known,
+    mark: i64,
+}
+
+/// One that shares a statement with others.
+#[derive(Debug)]
+pub(super) struct Shared {
+    commit: Commit,
+    answer: oneshot::Sender<Result<Known>>,
+}
+
+impl Grouped for Shared {
+    fn gathering(inner: &Inner) -> &Gathering<Self> {
+        &inner.commits
+    }
+
+    fn weight(&self) -> usize {
+        self.commit.bytes
+    }
+
+    async fn run(inner: &Arc<Inner>, group: Vec<Self>) {
+        commit_group(inner, group).await;
+    }
+}
+
+/// What is committed, as it waits.
+pub(super) fn commits() -> Gathering<Shared> {
+    Gathering::new(
+        std::env::var("X_LANES").ok().and_then(|v| v.parse().ok()).unwrap_or(LANES),
+        MAX_GROUP_BYTES,
+    )
+}
+
+/// Makes a commit, alone or with others.
+async fn make(inner: &Arc<Inner>, commit: Commit) -> Result<Known> {
+    if let Some(_lane) = Lane::<Shared>::alone(inner) {
+        return inner.apply(&commit, None).await;
+    }
+    let (answer, answers) = oneshot::channel();
+    hand_in(inner, Shared { commit, answer });
+    let ended = |_| {
+        let detail = "the runtime has ended: the commit may have happened";
+        Err(StoreError::new(StoreErrorKind::OutcomeUnknown, "commit", detail))
+    };
+    answers.await.unwrap_or_else(ended)
+}
+
+/// Makes commits of several partitions in one statement, or each alone if one of them keeps the
+/// others from it.
+async fn commit_group(inner: &Arc<Inner>, mut group: Vec<Shared>) {
+    // Whoever locks the same rows does so in the same order.
+    group.sort_by_key(|shared| shared.commit.lease.partition);
+    let together = if group.len() > 1 { inner.apply_together(&group).await } else { Ok(false) };
+    for Shared { commit, answer } in group {
+        match &together {
+            Ok(true) => {
+                // Nobody waits any more: it happened all the same.
+                let _ = answer.send(Ok(commit.before.next()));
+            }
+            others => {
+                let doubt = others.as_ref().err().and_then(Failure::doubt);
+                let inner = Arc::clone(inner);
+                tokio::spawn(async move {
+                    let _ = answer.send(inner.apply(&commit, doubt).await);
+                });
+            }
+        }
+    }
+}
+
 impl Inner {
-    /// See [`Store::commit`](crate::Store::commit). The batch was checked.
-    pub(super) async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<()> {
+    /// See [`Store::commit`](crate::Store::commit). The batch was checked, and has so much text.
+    pub(super) async fn commit(
+        self: &Arc<Self>,
+        lease: &Lease,
+        batch: Batch,
+        bytes: usize,
+    ) -> Result<()> {
         let Some(known) = self.ledger.of(lease.partition) else {
             return Err(lease_lost("commit", lease));
         };
@@ -81,8 +171,8 @@ impl Inner {
             None => self.look(lease).await?,
         };
         let mark = self.ledger.next_mark.fetch_add(1, Ordering::Relaxed);
-        let after = self.apply(lease, batch, before, mark).await?;
-        *known = Some(after);
+        let commit = Commit { lease: lease.clone(), batch, bytes, before, mark };
+        *known = Some(make(self, commit).await?);
         Ok(())
     }
 
@@ -113,21 +203,26 @@ impl Inner {
         part.map_err(|error| classify("commit", &self.place, Failure::before(error)))
     }
 
-    /// Sends the commit until it is known what became of it.
-    async fn apply(
-        &self,
-        lease: &Lease,
-        batch: &Batch,
-        mut before: Known,
-        mark: i64,
-    ) -> Result<Known> {
+    /// Sends commits of several partitions in one statement. Whether that was possible and all of
+    /// them have happened; otherwise none has.
+    async fn apply_together(&self, group: &[Shared]) -> Ran<bool> {
+        let commits: Vec<&Commit> = group.iter().map(|shared| &shared.commit).collect();
+        match Script::of_group(&self.names, &commits) {
+            Some(script) => self.run_script(&script).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Sends the commit until it is known what became of it. If it is open whether it has happened
+    /// already, `doubt` is the failure that left it so.
+    async fn apply(&self, commit: &Commit, mut doubt: Option<Failure>) -> Result<Known> {
+        let Commit { lease, batch, mark, .. } = commit;
+        let mut before = commit.before;
         let mut delays = Delays::default();
-        // The failure after which it was open whether the commit had happened.
-        let mut doubt: Option<Failure> = None;
         loop {
-            let script = Script::new(&self.names, lease, batch, before, mark);
+            let script = Script::new(&self.names, (lease, batch), before, *mark);
             let failure = match self.run_script(&script).await {
-                Ok(true) => return Ok(Known { commits: before.commits + 1, ..before }),
+                Ok(true) => return Ok(before.next()),
                 Ok(false) => {
                     let part = match self.read_part(lease).await {
                         Ok(part) => part,
@@ -135,7 +230,7 @@ impl Inner {
                     };
                     match part {
                         // It had happened. The lease may be lost since then, as after any commit.
-                        Some(part) if part.mark == mark => {
+                        Some(part) if part.mark == *mark => {
                             return Ok(Known { commits: part.commits, ..before });
                         }
                         Some(part)
@@ -238,8 +333,9 @@ struct Script {
 }
 
 impl Script {
-    fn new(names: &Names, lease: &Lease, batch: &Batch, before: Known, mark: i64) -> Self {
-        let groups = of_batch(lease, batch);
+    fn new(names: &Names, leased: Leased<'_>, before: Known, mark: i64) -> Self {
+        let (lease, _) = leased;
+        let groups = of_batches(&[leased]);
         let values = vec![
             Value::Number(mark),
             Value::Number(i64::from(lease.partition.0)),
@@ -247,12 +343,30 @@ impl Script {
             Value::Number(before.commits),
         ];
         let mut first = Statement::of(names, sql::GATE_COMMIT, values);
-        if !is_entangled(batch) {
+        if !is_entangled(&[leased]) {
             close(&mut first, groups.into_iter().flatten());
             return Self { first, then: Vec::new() };
         }
         close(&mut first, std::iter::empty());
         Self { first, then: behind(names, groups) }
+    }
+
+    /// Several commits in one statement, if none has to see what another did.
+    fn of_group(names: &Names, commits: &[&Commit]) -> Option<Self> {
+        let leased: Vec<Leased<'_>> = commits.iter().map(|c| (&c.lease, &c.batch)).collect();
+        if is_entangled(&leased) {
+            return None;
+        }
+        let values = vec![
+            Value::numbers(commits, |commit| commit.mark),
+            Value::numbers(commits, |commit| i64::from(commit.lease.partition.0)),
+            Value::numbers(commits, |commit| commit.lease.epoch),
+            Value::numbers(commits, |commit| commit.before.commits),
+            Value::Number(i64::try_from(commits.len()).unwrap_or(i64::MAX)),
+        ];
+        let mut first = Statement::of(names, sql::GATE_COMMITS, values);
+        close(&mut first, of_batches(&leased).into_iter().flatten());
+        Some(Self { first, then: Vec::new() })
     }
 }
 

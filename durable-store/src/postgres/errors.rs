@@ -58,6 +58,12 @@ impl Failure {
         self.sent && is_lost(&self.error)
     }
 
+    /// The same for one of several who sent something together, if it is in doubt.
+    pub(super) fn doubt(&self) -> Option<Self> {
+        let copy = || sqlx::Error::Io(std::io::Error::other(self.error.to_string()));
+        self.is_in_doubt().then(|| Self::during(copy()))
+    }
+
     /// Whether the same may succeed in a moment: it collided with something else, or the connection
     /// was lost.
     pub(super) fn is_passing(&self) -> bool {

@@ -1,136 +1,173 @@
-//! Gathers what many callers send at the same time, so that they share a statement and a flush.
+//! Gathers what many callers want done at the same time, so that they share a statement and a flush.
 //! Whoever is alone is not kept waiting: a group is what came while the groups before it were under
-//! way. What was handed in is sent whether or not its caller still waits.
+//! way. What was handed in is done whether or not its caller still waits.
 
 use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::Timestamp;
-use crate::error::{StoreError, StoreErrorKind};
-use crate::model::{Accepted, Envelope};
-use crate::store::Result;
+use crate::store::Ready;
 
 use super::Inner;
-use super::sending::Sent;
 
-/// Groups that are under way at the same time.
-const LANES: usize = 4;
-/// Envelopes of one group; a single caller may bring more.
-const MAX_GROUP_ENVELOPES: usize = 500;
+/// How often a lane gives way to those who are about to join its next group.
+const BOARDING_YIELDS: usize = 2;
 
-/// What one caller sends.
-struct Entry {
-    envelopes: Vec<Envelope>,
-    now: Timestamp,
-    answer: oneshot::Sender<Result<Vec<Accepted>>>,
+/// What can be done in groups.
+pub(super) trait Grouped: Sized + Send + 'static {
+    /// Where it waits.
+    fn gathering(inner: &Inner) -> &Gathering<Self>;
+
+    /// Its share of a group, against the limit of [`Gathering::new`].
+    fn weight(&self) -> usize;
+
+    /// Does all of a group.
+    fn run(inner: &Arc<Inner>, group: Vec<Self>) -> impl Future<Output = ()> + Send;
 }
 
-/// What waits to be sent.
+/// What waits to be done, and the lanes on which groups are under way.
 #[derive(Debug)]
-pub(super) struct Gathering {
-    waiting: Mutex<VecDeque<Entry>>,
+pub(super) struct Gathering<T> {
+    waiting: Mutex<VecDeque<T>>,
     lanes: Arc<Semaphore>,
+    max_weight: usize,
+    /// Lanes whose next group is not closed yet.
+    boarding: AtomicUsize,
+    /// A group can be joined again.
+    boards: Notify,
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("envelopes", &self.envelopes.len()).finish_non_exhaustive()
+impl<T: Grouped> Gathering<T> {
+    /// So many groups are under way at the same time, each of so much weight at most; something
+    /// heavier is a group of its own.
+    pub(super) fn new(lanes: usize, max_weight: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            lanes: Arc::new(Semaphore::new(lanes)),
+            max_weight,
+            boarding: AtomicUsize::new(0),
+            boards: Notify::new(),
+        }
     }
-}
 
-impl Gathering {
-    pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), lanes: Arc::new(Semaphore::new(LANES)) }
+    /// Whether what is handed in now is done with the next group that begins at once.
+    fn is_ready(&self) -> bool {
+        self.boarding.load(Ordering::Acquire) > 0 || self.lanes.available_permits() > 0
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+    /// Lets those who wait for it hand in what they have, and closes the group.
+    async fn board(&self) -> Vec<T> {
+        self.boarding.fetch_add(1, Ordering::AcqRel);
+        self.boards.notify_waiters();
+        for _ in
+            0..std::env::var("X_Y").ok().and_then(|v| v.parse().ok()).unwrap_or(BOARDING_YIELDS)
+        {
+            tokio::task::yield_now().await;
+        }
+        self.boarding.fetch_sub(1, Ordering::AcqRel);
+        self.take()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next group, if anybody waits.
-    fn take(&self) -> Vec<Entry> {
+    fn take(&self) -> Vec<T> {
         let mut waiting = self.waiting();
-        let (mut group, mut envelopes) = (Vec::new(), 0);
-        while let Some(entry) = waiting.front() {
-            envelopes += entry.envelopes.len();
-            if !group.is_empty() && envelopes > MAX_GROUP_ENVELOPES {
+        let (mut group, mut weight) = (Vec::new(), 0);
+        while let Some(next) = waiting.front() {
+            weight += next.weight();
+            if !group.is_empty() && weight > self.max_weight {
                 break;
             }
             group.extend(waiting.pop_front());
         }
         group
     }
-}
 
-/// See [`Store::send`](crate::Store::send). The envelopes were checked.
-pub(super) async fn send(
-    inner: &Arc<Inner>,
-    envelopes: Vec<Envelope>,
-    now: Timestamp,
-) -> Result<Vec<Accepted>> {
-    let (answer, answers) = oneshot::channel();
-    inner.gathering.waiting().push_back(Entry { envelopes, now, answer });
-    if let Ok(lane) = Arc::clone(&inner.gathering.lanes).try_acquire_owned() {
-        let inner = Arc::clone(inner);
-        tokio::spawn(async move {
-            let mut lane = Some(lane);
-            while lane.is_some() {
-                loop {
-                    let group = inner.gathering.take();
-                    if group.is_empty() {
-                        break;
-                    }
-                    inner.send_group(group).await;
-                }
-                lane = None;
-                // Whoever came before this lane was free, and found none, is not forgotten.
-                if !inner.gathering.waiting().is_empty() {
-                    lane = Arc::clone(&inner.gathering.lanes).try_acquire_owned().ok();
-                }
-            }
-        });
+    fn free_lane(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.lanes).try_acquire_owned().ok()
     }
-    let ended = || StoreError::new(StoreErrorKind::Other, "send", "the runtime has ended");
-    answers.await.unwrap_or_else(|_| Err(ended()))
 }
 
-impl Inner {
-    async fn send_group(&self, group: Vec<Entry>) {
-        let sent: Vec<Sent<'_>> = group
-            .iter()
-            .flat_map(|entry| entry.envelopes.iter().map(|envelope| (envelope, entry.now)))
-            .collect();
-        match self.accept(&sent).await {
-            Ok(answers) => {
-                let mut answers = answers.into_iter();
-                for Entry { envelopes, answer, .. } in group {
-                    // Nobody waits any more: it happened all the same.
-                    let _ = answer.send(Ok(answers.by_ref().take(envelopes.len()).collect()));
-                }
+/// Completes when what is handed in would be done at once. `None` is now.
+pub(super) fn ready<T: Grouped>(inner: &Arc<Inner>) -> Option<Ready> {
+    if T::gathering(inner).is_ready() {
+        return None;
+    }
+    let inner = Arc::clone(inner);
+    Some(Box::pin(async move {
+        let gathering = T::gathering(&inner);
+        loop {
+            let mut boards = pin!(gathering.boards.notified());
+            boards.as_mut().enable();
+            if gathering.is_ready() {
+                return;
             }
-            Err(failure) if failure.is_passing() || group.len() == 1 => {
-                let text = failure.error.to_string();
-                let first = self.failed_once("send", failure);
-                let kind = first.kind();
-                let mut first = Some(first);
-                for Entry { answer, .. } in group {
-                    let error =
-                        first.take().unwrap_or_else(|| StoreError::new(kind, "send", &text));
-                    let _ = answer.send(Err(error));
-                }
-            }
-            // Something is wrong with what one of them sends: it is his alone.
-            Err(_) => {
-                for Entry { envelopes, now, answer } in group {
-                    let sent: Vec<Sent<'_>> =
-                        envelopes.iter().map(|envelope| (envelope, now)).collect();
-                    let answers = self.accept(&sent).await;
-                    let answers = answers.map_err(|failure| self.failed_once("send", failure));
-                    let _ = answer.send(answers);
-                }
-            }
+            boards.await;
         }
+    }))
+}
+
+/// Hands something in.
+pub(super) fn hand_in<T: Grouped>(inner: &Arc<Inner>, entry: T) {
+    T::gathering(inner).waiting().push_back(entry);
+    rouse::<T>(inner);
+}
+
+/// Sees to it that what waits is done.
+fn rouse<T: Grouped>(inner: &Arc<Inner>) {
+    let gathering = T::gathering(inner);
+    if gathering.waiting().is_empty() {
+        return;
+    }
+    // Whoever has the lanes looks again when he leaves his.
+    if let Some(lane) = gathering.free_lane()
+        && let Ok(runtime) = Handle::try_current()
+    {
+        runtime.spawn(run::<T>(Arc::clone(inner), lane));
+    }
+}
+
+async fn run<T: Grouped>(inner: Arc<Inner>, lane: OwnedSemaphorePermit) {
+    let lane = Lane::<T> { inner, permit: Some(lane), gathers: std::marker::PhantomData };
+    loop {
+        let group = T::gathering(&lane.inner).board().await;
+        if group.is_empty() {
+            return;
+        }
+        T::run(&lane.inner, group).await;
+    }
+}
+
+/// A lane that is taken. Whoever waits is seen to when it is left.
+pub(super) struct Lane<T: Grouped> {
+    inner: Arc<Inner>,
+    permit: Option<OwnedSemaphorePermit>,
+    gathers: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T: Grouped> Lane<T> {
+    /// A lane for somebody who is alone, and need not hand in what he wants done.
+    pub(super) fn alone(inner: &Arc<Inner>) -> Option<Self> {
+        let gathering = T::gathering(inner);
+        if !gathering.waiting().is_empty() {
+            return None;
+        }
+        let permit = Some(gathering.free_lane()?);
+        Some(Self { inner: Arc::clone(inner), permit, gathers: std::marker::PhantomData })
+    }
+}
+
+impl<T: Grouped> Drop for Lane<T> {
+    fn drop(&mut self) {
+        self.permit = None;
+        T::gathering(&self.inner).boards.notify_waiters();
+        rouse::<T>(&self.inner);
     }
 }

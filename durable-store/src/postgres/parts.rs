@@ -1,11 +1,11 @@
-//! From a batch, or from accepted messages, to the parts of the statement that applies them. It
+//! From batches, or from accepted messages, to the parts of the statement that applies them. It
 //! decides only whether the parts can go in one statement, where none sees what another did.
 
 use std::collections::HashSet;
 
 use crate::codes::{kind_code, status_code, tags_text};
 use crate::model::{
-    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, Receipt,
+    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, Receipt, Reply,
 };
 
 use super::sql;
@@ -14,53 +14,86 @@ use super::statement::{Part, Value, body};
 /// Parts that belong together: a change, and what is expected of it.
 pub(super) type Group<'a> = Vec<Part<'a>>;
 
-/// All parts of a checked batch, in the order in which they take effect one after the other.
-pub(super) fn of_batch<'a>(lease: &Lease, batch: &'a Batch) -> Vec<Group<'a>> {
+/// A checked batch, and the lease under which it is committed.
+pub(super) type Leased<'a> = (&'a Lease, &'a Batch);
+
+/// All parts of batches, in the order in which they take effect one after the other.
+pub(super) fn of_batches<'a>(batches: &[Leased<'a>]) -> Vec<Group<'a>> {
     let mut groups = Vec::new();
-    instances(&mut groups, &batch.instances);
-    side_rows(&mut groups, &batch.instances);
-    history(&mut groups, &batch.instances);
-    let partition = i64::from(lease.partition.0);
-    if !batch.consume.is_empty() {
-        let values = vec![Value::ids(&batch.consume), Value::Number(partition)];
-        groups.push(vec![
-            Part::new(sql::CONSUME, values),
-            expectation(sql::EXPECT_CONSUMED, batch.consume.len()),
-        ]);
+    let all = || batches.iter().map(|(_, batch)| *batch);
+    let changes: Vec<&InstanceChange> = all().flat_map(|batch| &batch.instances).collect();
+    instances(&mut groups, &changes);
+    side_rows(&mut groups, &changes);
+    history(&mut groups, &changes);
+    let consumed = Ids::of(batches, |batch| &batch.consume);
+    if let Some(values) = consumed.values() {
+        let part = Part::new(sql::CONSUME, values);
+        groups.push(vec![part, expectation(sql::EXPECT_CONSUMED, consumed.ids.len())]);
     }
-    if !batch.unschedule.is_empty() {
-        let values = vec![Value::ids(&batch.unschedule), Value::Number(partition)];
+    if let Some(values) = Ids::of(batches, |batch| &batch.unschedule).values() {
         groups.push(vec![Part::new(sql::UNSCHEDULE, values)]);
     }
-    if !batch.receipts.is_empty() {
-        let received: Vec<&Receipt> = batch.receipts.iter().collect();
+    let received: Vec<&Receipt> = all().flat_map(|batch| &batch.receipts).collect();
+    if !received.is_empty() {
         let values = vec![
             Value::texts(&received, |receipt| &receipt.id),
             Value::times(&received, |receipt| receipt.at),
         ];
         groups.push(vec![Part::new(sql::INSERT_RECEIPTS, values)]);
     }
-    conditions(&mut groups, &batch.send);
-    let all = batch.schedule.iter().chain(batch.send.iter().map(|envelope| &envelope.message));
-    let (inbox, scheduled) = (sql::INSERT_INBOX_IF_ABSENT, sql::INSERT_SCHEDULED_IF_ABSENT);
-    messages(&mut groups, all, inbox, scheduled);
-    replies(&mut groups, batch);
+    let sent: Vec<&Envelope> = all().flat_map(|batch| &batch.send).collect();
+    conditions(&mut groups, &sent);
+    let scheduled = all().flat_map(|batch| &batch.schedule);
+    let stored = scheduled.chain(sent.iter().map(|envelope| &envelope.message));
+    messages(&mut groups, stored, sql::INSERT_INBOX_IF_ABSENT, sql::INSERT_SCHEDULED_IF_ABSENT);
+    let replies: Vec<&Reply> = all().flat_map(|batch| &batch.replies).collect();
+    answers(&mut groups, &replies);
     groups
 }
 
-/// Whether a part of the batch would have to see what another did: then each is a statement of its
-/// own. This is rare.
-pub(super) fn is_entangled(batch: &Batch) -> bool {
+/// Ids of messages, and the partitions that they are taken from.
+struct Ids<'a> {
+    ids: Vec<&'a str>,
+    partitions: Vec<i64>,
+}
+
+impl<'a> Ids<'a> {
+    fn of(batches: &[Leased<'a>], ids: impl Fn(&'a Batch) -> &'a [String]) -> Self {
+        let mut all = Self { ids: Vec::new(), partitions: Vec::new() };
+        for (lease, batch) in batches {
+            for id in ids(batch) {
+                all.ids.push(id);
+                all.partitions.push(i64::from(lease.partition.0));
+            }
+        }
+        all
+    }
+
+    fn values(&self) -> Option<Vec<Value<'a>>> {
+        let columns =
+            || vec![Value::Texts(self.ids.clone()), Value::Numbers(self.partitions.clone())];
+        (!self.ids.is_empty()).then(columns)
+    }
+}
+
+/// Whether a part of the batches would have to see what another did: then each is a statement of
+/// its own. This is rare.
+pub(super) fn is_entangled(batches: &[Leased<'_>]) -> bool {
+    let all = || batches.iter().map(|(_, batch)| *batch);
     let mut ids: HashSet<&str> = HashSet::new();
-    ids.extend(batch.consume.iter().chain(&batch.unschedule).map(String::as_str));
-    let mut messages = batch.schedule.iter().chain(batch.send.iter().map(|e| &e.message));
+    ids.extend(all().flat_map(|b| b.consume.iter().chain(&b.unschedule)).map(String::as_str));
+    let sent = || all().flat_map(|batch| &batch.send);
+    let mut messages =
+        all().flat_map(|batch| &batch.schedule).chain(sent().map(|envelope| &envelope.message));
     if !ids.is_empty() && messages.any(|message| ids.contains(&*message.id)) {
         return true;
     }
-    let mut created = batch.instances.iter().filter_map(|change| change.create.as_deref());
-    batch.send.iter().any(|envelope| match &envelope.condition {
+    let mut created: HashSet<&str> = HashSet::new();
+    let changes = all().flat_map(|batch| &batch.instances);
+    created.extend(changes.filter_map(|change| Some(&*change.create.as_deref()?.id)));
+    sent().any(|envelope| match &envelope.condition {
         Condition::Replaces { .. } | Condition::Reopens => true,
-        Condition::Creates(new) => created.any(|other| other.id == new.id),
+        Condition::Creates(new) => created.contains(&*new.id),
         Condition::None | Condition::Running => false,
     })
 }
@@ -69,9 +102,9 @@ pub(super) fn expectation(text: &'static str, rows: usize) -> Part<'static> {
     Part::new(text, vec![Value::Number(i64::try_from(rows).unwrap_or(i64::MAX))])
 }
 
-fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
     let mut created: Vec<(&NewInstance, &InstanceChange)> =
-        changes.iter().filter_map(|c| Some((c.create.as_deref()?, c))).collect();
+        changes.iter().filter_map(|c| Some((c.create.as_deref()?, *c))).collect();
     if !created.is_empty() {
         // Those who create the same ids wait for each other in the same order.
         created.sort_by_key(|(new, _)| &new.id);
@@ -81,7 +114,8 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
         values.extend(progress_columns(&changes));
         groups.push(vec![Part::new(sql::INSERT_INSTANCES, values)]);
     }
-    let changed: Vec<&InstanceChange> = changes.iter().filter(|c| c.create.is_none()).collect();
+    let changed: Vec<&InstanceChange> =
+        changes.iter().copied().filter(|c| c.create.is_none()).collect();
     if !changed.is_empty() {
         let renewal = |c: &&'a InstanceChange| c.renew.as_ref();
         let mut values = vec![Value::numbers(&changed, |c| c.no.0)];
@@ -129,7 +163,7 @@ fn progress_columns<'a>(changes: &[&'a InstanceChange]) -> Vec<Value<'a>> {
     ]
 }
 
-fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
     let cleared: Vec<i64> = changes.iter().filter(|c| c.clear_side).map(|c| c.no.0).collect();
     if !cleared.is_empty() {
         groups.push(vec![Part::new(sql::CLEAR_SIDE, vec![Value::Numbers(cleared)])]);
@@ -158,11 +192,12 @@ fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
     }
 }
 
-fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
+fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
     // A row that is to be forgotten at once is not written.
     let kept = |c: &InstanceChange, turn| c.forget_history_before.is_none_or(|first| turn >= first);
     let told: Vec<_> = changes
         .iter()
+        .copied()
         .flat_map(|c| c.history.iter().map(move |(turn, events)| (c, *turn, events)))
         .filter(|(c, turn, _)| kept(c, *turn))
         .collect();
@@ -184,7 +219,7 @@ fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &'a [InstanceChange]) {
 }
 
 /// What goes with the conditions of messages, where they hold. Who replaces comes first.
-fn conditions<'a>(groups: &mut Vec<Group<'a>>, send: &'a [Envelope]) {
+fn conditions<'a>(groups: &mut Vec<Group<'a>>, send: &[&'a Envelope]) {
     let (mut reopened, mut replacing, mut creating) = (vec![], vec![], vec![]);
     for envelope in send {
         match &envelope.condition {
@@ -248,11 +283,11 @@ pub(super) fn messages<'a>(
     }
 }
 
-fn replies<'a>(groups: &mut Vec<Group<'a>>, batch: &'a Batch) {
+fn answers<'a>(groups: &mut Vec<Group<'a>>, replies: &[&'a Reply]) {
     // The last answer to a request is the one that stays.
     let mut seen = HashSet::new();
-    let replies: Vec<_> =
-        batch.replies.iter().rev().filter(|reply| seen.insert(&*reply.request)).collect();
+    let replies: Vec<&Reply> =
+        replies.iter().copied().rev().filter(|reply| seen.insert(&*reply.request)).collect();
     if !replies.is_empty() {
         let values = vec![
             Value::texts(&replies, |reply| &reply.request),

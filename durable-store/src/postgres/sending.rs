@@ -3,18 +3,22 @@
 //! trip. Where that is not so they are looked up, decided, and stored on the same terms.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::sync::oneshot;
 
 use crate::Timestamp;
 use crate::codes::status;
 use crate::deciding::{Decisions, Found, Target, decide};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::model::{Accepted, Condition, Envelope, InstanceNo, Status};
 
 use super::Inner;
 use super::committing::{behind, close, is_open, transaction};
 use super::errors::Failure;
+use super::gathering::{Gathering, Grouped, hand_in};
 use super::parts::{Group, expectation, messages, starts};
 use super::pool::{Delays, Ran};
 use super::sql;
@@ -24,10 +28,91 @@ use super::statement::{Part, Statement, Value};
 /// time somebody else got further.
 const MAX_DECISIONS: u32 = 100;
 
+/// Groups that are under way at the same time.
+const LANES: usize = 4;
+/// Envelopes of one group; a single caller may bring more.
+const MAX_GROUP_ENVELOPES: usize = 500;
+
+/// What one caller sends.
+#[derive(Debug)]
+pub(super) struct Sending {
+    envelopes: Vec<Envelope>,
+    now: Timestamp,
+    answer: oneshot::Sender<crate::Result<Vec<Accepted>>>,
+}
+
+impl Grouped for Sending {
+    fn gathering(inner: &Inner) -> &Gathering<Self> {
+        &inner.sends
+    }
+
+    fn weight(&self) -> usize {
+        self.envelopes.len()
+    }
+
+    async fn run(inner: &Arc<Inner>, group: Vec<Self>) {
+        inner.send_group(group).await;
+    }
+}
+
+/// What is sent, as it waits.
+pub(super) fn sends() -> Gathering<Sending> {
+    Gathering::new(LANES, MAX_GROUP_ENVELOPES)
+}
+
+/// See [`Store::send`](crate::Store::send). The envelopes were checked.
+pub(super) async fn send(
+    inner: &Arc<Inner>,
+    envelopes: Vec<Envelope>,
+    now: Timestamp,
+) -> crate::Result<Vec<Accepted>> {
+    let (answer, answers) = oneshot::channel();
+    hand_in(inner, Sending { envelopes, now, answer });
+    let ended = || StoreError::new(StoreErrorKind::Other, "send", "the runtime has ended");
+    answers.await.unwrap_or_else(|_| Err(ended()))
+}
+
 /// An envelope, and the time that opens the window in which its id is remembered.
 pub(super) type Sent<'a> = (&'a Envelope, Timestamp);
 
 impl Inner {
+    async fn send_group(&self, group: Vec<Sending>) {
+        let sent: Vec<Sent<'_>> = group
+            .iter()
+            .flat_map(|entry| entry.envelopes.iter().map(|envelope| (envelope, entry.now)))
+            .collect();
+        match self.accept(&sent).await {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                for Sending { envelopes, answer, .. } in group {
+                    // Nobody waits any more: it happened all the same.
+                    let _ = answer.send(Ok(answers.by_ref().take(envelopes.len()).collect()));
+                }
+            }
+            Err(failure) if failure.is_passing() || group.len() == 1 => {
+                let text = failure.error.to_string();
+                let first = self.failed_once("send", failure);
+                let kind = first.kind();
+                let mut first = Some(first);
+                for Sending { answer, .. } in group {
+                    let error =
+                        first.take().unwrap_or_else(|| StoreError::new(kind, "send", &text));
+                    let _ = answer.send(Err(error));
+                }
+            }
+            // Something is wrong with what one of them sends: it is his alone.
+            Err(_) => {
+                for Sending { envelopes, now, answer } in group {
+                    let sent: Vec<Sent<'_>> =
+                        envelopes.iter().map(|envelope| (envelope, now)).collect();
+                    let answers = self.accept(&sent).await;
+                    let answers = answers.map_err(|failure| self.failed_once("send", failure));
+                    let _ = answer.send(answers);
+                }
+            }
+        }
+    }
+
     /// Stores those of `envelopes` whose condition holds, and hints at the partitions that got one.
     pub(super) async fn accept(&self, envelopes: &[Sent<'_>]) -> Ran<Vec<Accepted>> {
         let only: Vec<&Envelope> = envelopes.iter().map(|(envelope, _)| *envelope).collect();

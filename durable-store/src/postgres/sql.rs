@@ -97,6 +97,16 @@ pub(super) const READ_PART: &str =
 pub(super) const GATE_COMMIT: &str = "WITH gate AS
         (UPDATE @part SET commits = commits + 1, last_commit = ?
         WHERE id = ? AND epoch = ? AND owner IS NOT NULL AND commits = ? RETURNING id)";
+/// The same for commits of several partitions: none happens unless each may.
+pub(super) const GATE_COMMITS: &str = "WITH current AS
+        (UPDATE @part AS p SET commits = p.commits + 1, last_commit = v.mark
+        FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[])
+            AS v(mark, id, epoch, commits)
+        WHERE p.id = v.id AND p.epoch = v.epoch AND p.owner IS NOT NULL AND p.commits = v.commits
+        RETURNING p.id),
+    gate AS MATERIALIZED (SELECT count(*) AS id FROM current),
+    expect_current AS (INSERT INTO @expectation (changed)
+        SELECT false FROM gate WHERE gate.id <> ?)";
 /// The same for a statement that follows it in its transaction.
 pub(super) const GATE_OPEN: &str = "WITH gate AS MATERIALIZED (SELECT 1 AS id)";
 /// Says whether the gate was open.
@@ -153,12 +163,15 @@ pub(super) const INSERT_HISTORY: &str = "told AS (INSERT INTO @history (no, turn
 pub(super) const FORGET_HISTORY: &str = "forgotten AS (DELETE FROM @history AS h
     USING gate, unnest(?::bigint[], ?::bigint[]) AS v(no, first)
     WHERE h.no = v.no AND h.turn < v.first)";
-pub(super) const CONSUME: &str = "consumed AS (DELETE FROM @inbox USING gate
-    WHERE inbox.id = ANY(?::text[]) AND inbox.partition = ? RETURNING 1)";
+/// Here and below a sum keeps the planner on the index of the ids.
+pub(super) const CONSUME: &str = "consumed AS (DELETE FROM @inbox AS m
+    USING gate, unnest(?::text[], ?::bigint[]) AS v(id, partition)
+    WHERE m.id = v.id AND m.partition + 0 = v.partition RETURNING 1)";
 pub(super) const EXPECT_CONSUMED: &str = "expect_consumed AS (INSERT INTO @expectation (consumed)
     SELECT false FROM gate WHERE (SELECT count(*) FROM consumed) <> ?)";
-pub(super) const UNSCHEDULE: &str = "unscheduled AS (DELETE FROM @scheduled USING gate
-    WHERE scheduled.id = ANY(?::text[]) AND scheduled.partition = ?)";
+pub(super) const UNSCHEDULE: &str = "unscheduled AS (DELETE FROM @scheduled AS s
+    USING gate, unnest(?::text[], ?::bigint[]) AS v(id, partition)
+    WHERE s.id = v.id AND s.partition + 0 = v.partition)";
 pub(super) const PUT_REPLIES: &str = "replied AS (INSERT INTO @reply (request, body, at)
     SELECT v.request, v.body, v.at
     FROM gate, unnest(?::text[], ?::text[], ?::bigint[]) AS v(request, body, at)

@@ -22,7 +22,7 @@ fn turn(no: InstanceNo, turn: i64) -> Batch {
     changes(vec![InstanceChange { state, history: vec![(turn, text("events"))], ..change(no) }])
 }
 
-async fn turns(hub: &Fixture, no: InstanceNo) -> Vec<i64> {
+pub(crate) async fn turns(hub: &Fixture, no: InstanceNo) -> Vec<i64> {
     let rows = hub.read_history(no, 0, LIMIT).await.unwrap();
     rows.into_iter().map(|(turn, _)| turn).collect()
 }
@@ -59,7 +59,7 @@ async fn who_lost_its_lease_to_another_store_changes_nothing() {
 }
 
 /// Waits until some statement waits for a lock, and returns the process that runs it.
-async fn waits_for_a_lock(other: &mut PgConnection, schema: &str) -> i64 {
+pub(crate) async fn waits_for_a_lock(other: &mut PgConnection, schema: &str) -> i64 {
     let text = format!(
         "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\".part%'"

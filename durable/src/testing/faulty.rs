@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use durable_store::{
     Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
-    Page, PartitionId, Payload, Peer, Polled, Result, Store, StoreError, StoreErrorKind,
+    Page, PartitionId, Payload, Peer, Polled, Ready, Result, Store, StoreError, StoreErrorKind,
     StoredInstance, Timestamp,
 };
 use tokio::sync::{Notify, broadcast};
@@ -346,8 +346,8 @@ impl Store for FaultyStore {
         self.inner.release_claims(worker, ids).await
     }
 
-    fn commit_lanes(&self) -> Option<usize> {
-        self.inner.commit_lanes()
+    fn ready_to_commit(&self) -> Option<Ready> {
+        self.inner.ready_to_commit()
     }
 
     fn hints(&self) -> broadcast::Receiver<Hint> {

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use durable_store::{InstanceNo, Lease, StoreError, StoreErrorKind, Timestamp};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::activities::{Activities, Ended};
@@ -52,8 +52,6 @@ pub(super) struct Shared {
     pub(super) partitions: u16,
     /// Instances in memory, over all partitions.
     pub(super) resident: Arc<AtomicUsize>,
-    /// How many commits may be under way at once, if that is limited.
-    pub(super) lanes: Option<Arc<Semaphore>>,
     /// The worker shuts down in good order.
     pub(super) draining: CancellationToken,
     pub(super) counters: Arc<Counters>,
@@ -147,7 +145,7 @@ impl Partition {
             offers: Offers::new(Arc::clone(&shared.exchange)),
             results,
             ended,
-            lane: Lane::of(shared.lanes.clone()),
+            lane: Lane::of(Arc::clone(&shared.connection.store)),
             flight: None,
             in_doubt: None,
             entrance: Entrance::new(arrivals),

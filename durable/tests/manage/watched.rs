@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use durable::store::{
     Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
-    Page, PartitionId, Payload, Peer, Polled, Result, Store, StoredInstance, Timestamp,
+    Page, PartitionId, Payload, Peer, Polled, Ready, Result, Store, StoredInstance, Timestamp,
 };
 use tokio::sync::broadcast;
 
@@ -201,8 +201,8 @@ impl Store for Watched {
         self.inner.release_claims(worker, ids).await
     }
 
-    fn commit_lanes(&self) -> Option<usize> {
-        self.inner.commit_lanes()
+    fn ready_to_commit(&self) -> Option<Ready> {
+        self.inner.ready_to_commit()
     }
 
     fn hints(&self) -> broadcast::Receiver<Hint> {

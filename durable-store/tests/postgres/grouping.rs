@@ -1,0 +1,161 @@
+//! Commits of several partitions that share a statement: all happen, or each is on its own.
+
+use durable_store::StoreErrorKind::{Conflict, LeaseLost};
+use durable_store::conformance::Fixture;
+use durable_store::conformance::world::{
+    P1, assert_refused, change, changes, consuming, create, fill, message, own, plain, strings,
+    text,
+};
+use durable_store::{Batch, InstanceChange, InstanceNo, Lease, Result};
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+
+use crate::sharing::{turns, waits_for_a_lock};
+use crate::world::{new_schema, number, open, other, run};
+
+/// Statements that a store has under way at the same time.
+const LANES: usize = 1;
+
+/// A hub whose partitions have an instance each.
+struct Team {
+    schema: String,
+    hub: Fixture,
+    leases: Vec<Lease>,
+    instances: Vec<InstanceNo>,
+    watch: PgConnection,
+}
+
+impl Team {
+    async fn new() -> Self {
+        let schema = new_schema();
+        let hub = open(schema.clone()).await;
+        let leases = own(&hub, "owner").await;
+        let mut instances = Vec::new();
+        for lease in &leases {
+            instances.push(create(&hub, lease, &format!("in {}", lease.partition.0)).await);
+        }
+        Self { schema, hub, leases, instances, watch: other().await }
+    }
+
+    /// Keeps every lane busy until the row of the last partition of each is let go.
+    async fn occupy(&mut self) -> (PgConnection, Vec<JoinHandle<Result<()>>>) {
+        let mut other = other().await;
+        run(&mut other, &self.schema, "BEGIN").await;
+        let first = self.leases.len() - LANES;
+        let lock = format!("SELECT 1 FROM @part WHERE id >= {first} FOR UPDATE");
+        run(&mut other, &self.schema, &lock).await;
+        let commits = (first..self.leases.len()).map(|index| self.commit(index, self.turn(index)));
+        let commits = commits.collect();
+        waits_for_a_lock(&mut self.watch, &self.schema).await;
+        (other, commits)
+    }
+
+    fn turn(&self, index: usize) -> Batch {
+        let history = vec![(1, text("events"))];
+        changes(vec![InstanceChange { history, ..change(self.instances[index]) }])
+    }
+
+    fn commit(&self, index: usize, batch: Batch) -> JoinHandle<Result<()>> {
+        let (hub, lease) = (self.hub.clone(), self.leases[index].clone());
+        tokio::spawn(async move { hub.commit(&lease, batch).await })
+    }
+
+    /// In how many transactions the rows of these partitions were written last.
+    async fn transactions(&mut self, ids: &str) -> i64 {
+        let text = format!("SELECT count(DISTINCT xmin::text) FROM @part WHERE id IN ({ids})");
+        number(&mut self.watch, &self.schema, &text).await
+    }
+
+    async fn turns(&self, index: usize) -> Vec<i64> {
+        turns(&self.hub, self.instances[index]).await
+    }
+}
+
+/// Lets tasks that were spawned come as far as they do without waiting.
+async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn all_happen(commits: impl IntoIterator<Item = JoinHandle<Result<()>>>) {
+    for commit in commits {
+        commit.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_came_meanwhile_shares_a_statement() {
+    let mut team = Team::new().await;
+    let (mut blocker, first) = team.occupy().await;
+    let group: Vec<_> = (0..3).map(|index| team.commit(index, team.turn(index))).collect();
+    settle().await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first.into_iter().chain(group)).await;
+    assert_eq!(team.transactions("0, 1, 2").await, 1);
+    for index in 0..3 {
+        assert_eq!(team.turns(index).await, [1]);
+    }
+    // Each goes on from there.
+    all_happen((3..6).map(|index| team.commit(index, team.turn(index)))).await;
+}
+
+#[tokio::test]
+async fn one_that_is_refused_is_refused_alone() {
+    let mut team = Team::new().await;
+    run(&mut team.watch, &team.schema, "UPDATE @part SET epoch = epoch + 1 WHERE id = 3").await;
+    let (mut blocker, first) = team.occupy().await;
+    let good: Vec<_> = [0, 2].map(|index| team.commit(index, team.turn(index))).into();
+    let conflicts = team.commit(1, consuming(&["unknown"]));
+    let is_stale = team.commit(3, team.turn(3));
+    settle().await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first.into_iter().chain(good)).await;
+    assert_refused(conflicts.await.unwrap(), Conflict);
+    assert_refused(is_stale.await.unwrap(), LeaseLost);
+    assert_eq!((team.turns(0).await, team.turns(2).await), (vec![1], vec![1]));
+    assert!(team.turns(1).await.is_empty() && team.turns(3).await.is_empty());
+    all_happen([team.commit(1, team.turn(1))]).await;
+}
+
+#[tokio::test]
+async fn commits_that_depend_on_each_other_are_apart() {
+    let mut team = Team::new().await;
+    fill(&team.hub, P1, &["m1"]).await;
+    let (mut blocker, first) = team.occupy().await;
+    // One sends what the other takes from its inbox.
+    let send = vec![plain(message("m1", P1, "in 1"))];
+    let sending = Batch { send, ..team.turn(0) };
+    let taking = Batch { consume: strings(&["m1"]), ..team.turn(1) };
+    let group = vec![team.commit(0, sending), team.commit(1, taking)];
+    settle().await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first.into_iter().chain(group)).await;
+    assert_eq!(team.transactions("0, 1").await, 2);
+    assert_eq!(team.turns(1).await, [1]);
+}
+
+#[tokio::test]
+async fn commits_whose_server_process_is_killed_happen_once() {
+    let mut team = Team::new().await;
+    let (mut blocker, first) = team.occupy().await;
+    let group: Vec<_> = (0..3).map(|index| team.commit(index, team.turn(index))).collect();
+    settle().await;
+    let mut second = other().await;
+    run(&mut second, &team.schema, "BEGIN").await;
+    run(&mut second, &team.schema, "SELECT 1 FROM @part WHERE id = 1 FOR UPDATE").await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first).await;
+    // The group waits for its second row.
+    let killed = waits_for_a_lock(&mut team.watch, &team.schema).await;
+    run(&mut team.watch, &team.schema, &format!("SELECT pg_terminate_backend({killed})")).await;
+    let mut group = group.into_iter();
+    let (zero, one, two) = (group.next().unwrap(), group.next().unwrap(), group.next().unwrap());
+    all_happen([zero, two]).await;
+    assert!(!one.is_finished());
+    run(&mut second, &team.schema, "COMMIT").await;
+    all_happen([one]).await;
+    for index in 0..3 {
+        assert_eq!(team.turns(index).await, [1]);
+    }
+}
