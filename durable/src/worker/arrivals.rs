@@ -171,10 +171,7 @@ impl Partition {
         let id: Arc<str> = new.id.as_str().into();
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
         let Ok(instance) = self.decode(&stored) else { return false };
-        let (no, kind, status) = (new.no, new.kind, stored.record.status);
-        let create = Some(new);
-        let resident = Resident { instance, no, kind, status, create, had_turn: false };
-        self.slots.loaded(&id, resident);
+        self.slots.loaded(&id, Resident::new(instance, &stored.record, Some(new)));
         true
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use durable_store::{InstanceKind, InstanceNo, NewInstance, Status, Timestamp};
+use durable_store::{InstanceKind, InstanceNo, InstanceRecord, NewInstance, Status, Timestamp};
 use lru::LruCache;
 
 use super::arrivals::Direct;
@@ -63,6 +63,18 @@ pub(super) struct Resident {
     pub(super) create: Option<Box<NewInstance>>,
     /// Whether it has had a turn since it was loaded.
     pub(super) had_turn: bool,
+}
+
+impl Resident {
+    /// An instance as its row says, which `create` makes if it is not stored yet.
+    pub(super) fn new(
+        instance: Instance,
+        record: &InstanceRecord,
+        create: Option<Box<NewInstance>>,
+    ) -> Self {
+        let InstanceRecord { no, kind, status, .. } = *record;
+        Self { instance, no, kind, status, create, had_turn: false }
+    }
 }
 
 #[allow(clippy::struct_excessive_bools)] // They are independent of each other.
