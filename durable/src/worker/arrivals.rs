@@ -8,7 +8,7 @@ use std::sync::Arc;
 use durable_store::{Condition, Envelope, NewInstance, Status, StoredInstance};
 use tokio::sync::{mpsc, oneshot};
 
-use super::committer::Origin;
+use super::committer::{Origin, Part};
 use super::deliver::record_of;
 use super::partition::Partition;
 use super::slots::{Mail, Resident};
@@ -99,6 +99,11 @@ impl Entrance {
         if !more {
             self.unclear.clear();
         }
+    }
+
+    /// Messages of the inbox that were in memory come again: nothing may come in before them.
+    fn await_poll(&mut self) {
+        self.covered = None;
     }
 }
 
@@ -193,6 +198,29 @@ impl Partition {
             self.slots
                 .refuse(id, |direct| direct.creates.is_some() || (has_ended && direct.if_running)),
         );
+    }
+
+    /// The instance that a start made here cannot be stored: its id is taken meanwhile, or the start
+    /// itself is too large. It was never there. What it was told goes back to where it came from, and
+    /// comes again for the instance that the store knows.
+    pub(super) fn unmake(&mut self, part: Part) {
+        let Some((id, _)) = &part.instance else { return };
+        tracing::debug!(instance = &**id, "a start is given back to be stored");
+        let next = self.pending.remove(id);
+        let mail = self.slots.unmake(id);
+        for part in std::iter::once(part).chain(next) {
+            self.put_back(part.consume.into_iter().chain(part.unschedule));
+        }
+        self.put_back(mail.into_iter().filter_map(|mail| mail.origin.stored_id()));
+    }
+
+    /// The messages with these ids are in the store, and in memory no more.
+    fn put_back(&mut self, ids: impl Iterator<Item = Arc<str>>) {
+        for id in ids {
+            self.inbox.put_back(&id);
+            self.entrance.await_poll();
+            self.poll_wanted = true;
+        }
     }
 
     /// Gives messages back once it is clear what became of the instance that they met.

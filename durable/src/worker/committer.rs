@@ -38,6 +38,16 @@ pub(super) enum Origin {
     Local,
 }
 
+impl Origin {
+    /// Under which id the message is stored, if it is.
+    pub(super) fn stored_id(self) -> Option<Arc<str>> {
+        match self {
+            Self::Inbox(id) | Self::Scheduled(id) => Some(id),
+            Self::Direct(_) | Self::Local => None,
+        }
+    }
+}
+
 /// What the turns of one instance came to since the last commit, or messages nobody takes.
 #[derive(Debug, Default)]
 pub(super) struct Part {
@@ -77,6 +87,11 @@ fn timer_body(no: InstanceNo, key: TimerKey) -> Body {
 }
 
 impl Part {
+    /// An empty part of an instance.
+    pub(super) fn of(id: &Arc<str>, kind: InstanceKind) -> Self {
+        Self { instance: Some((Arc::clone(id), kind)), ..Self::default() }
+    }
+
     /// Notes that a stored message is used up.
     pub(super) fn consume(&mut self, origin: Origin) {
         match origin {
@@ -189,6 +204,16 @@ impl Part {
         let at = self.row().map_or(Timestamp::MIN, |row| row.updated_at);
         let received = self.received.iter().filter(|direct| direct.creates.is_none());
         received.map(move |direct| Receipt { id: direct.id.to_string(), at })
+    }
+
+    /// Whether it makes an instance for a start that is stored nowhere.
+    pub(super) fn makes_unstored(&self) -> bool {
+        self.row().is_some_and(|row| row.create.is_some()) && self.has_unstored_start()
+    }
+
+    /// Whether it has taken a start that is stored nowhere.
+    pub(super) fn has_unstored_start(&self) -> bool {
+        self.received.iter().any(|direct| direct.creates.is_some())
     }
 
     /// How many rows it writes or deletes.
@@ -316,7 +341,7 @@ impl Pending {
         let known = self.by_instance.get(id).copied();
         let index = known.unwrap_or_else(|| {
             self.by_instance.insert(Arc::clone(id), self.parts.len());
-            self.parts.push(Part { instance: Some((Arc::clone(id), kind)), ..Part::default() });
+            self.parts.push(Part::of(id, kind));
             match kind {
                 InstanceKind::Orchestration => self.orchestrations += 1,
                 InstanceKind::Entity => self.entities += 1,

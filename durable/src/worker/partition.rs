@@ -118,7 +118,7 @@ pub(super) struct Partition {
     /// The partition is to be left in good order.
     pub(super) draining: CancellationToken,
     pub(super) stopped: CancellationToken,
-    /// Parts that follow a batch that was too large, to be committed one by one.
+    /// Parts of a batch that was refused as a whole, to be committed one by one.
     pub(super) single: Vec<Part>,
     progress: bool,
     grace_until: Option<Timestamp>,
@@ -288,9 +288,12 @@ impl Partition {
         if !self.lane.take() {
             return;
         }
-        let parts =
-            if self.single.is_empty() { self.pending.take() } else { vec![self.single.remove(0)] };
-        self.entrance.commit_begins();
+        let parts = if self.single.is_empty() {
+            self.entrance.commit_begins();
+            self.pending.take()
+        } else {
+            vec![self.single.remove(0)]
+        };
         self.in_doubt = Some(Unresolved::of(&parts));
         self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
     }
@@ -398,21 +401,27 @@ impl Partition {
     }
 
     fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
-        self.entrance.commit_ends(!self.is_settled());
         match result {
             Ok(()) => {
                 self.progress = true;
                 add(&self.shared.counters.commits, 1);
                 add(&self.shared.counters.rows, parts.iter().map(Part::rows).sum());
                 self.release(parts);
-                Ok(())
             }
-            Err(error) if error.kind() == StoreErrorKind::Limit => {
-                self.refused(parts, &error);
-                Ok(())
+            Err(error) if error.kind() == StoreErrorKind::Limit => self.refused(parts, &error),
+            Err(error)
+                if error.kind() == StoreErrorKind::Conflict
+                    && parts.iter().any(Part::makes_unstored) =>
+            {
+                self.outrun(parts);
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(&error)),
         }
+        // What is tried part by part is one commit to those who wait for it.
+        if self.single.is_empty() {
+            self.entrance.commit_ends(!self.is_settled());
+        }
+        Ok(())
     }
 
     fn begin_drain(&mut self) {

@@ -359,6 +359,15 @@ impl Slots {
         self.idle.pop(id);
     }
 
+    /// The instance in memory is none that is stored or will be. Gives its mail back.
+    pub(super) fn unmake(&mut self, id: &Arc<str>) -> Vec<Mail> {
+        self.unload(id);
+        let Some(slot) = self.by_id.get_mut(id) else { return Vec::new() };
+        slot.uncommitted = 0;
+        (slot.outdated, slot.blocked) = (false, false);
+        self.take_mail(id)
+    }
+
     /// A part of the instance is durable, or was taken back.
     pub(super) fn settle(&mut self, id: &Arc<str>) {
         let Some(slot) = self.by_id.get_mut(id) else { return };

@@ -2,10 +2,12 @@
 //! only together with what they lead to. Whatever goes wrong on that way, nothing is lost, doubled
 //! or out of order.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
-use durable::store::{Batch, Status, StoreErrorKind as Kind};
+use durable::store::{Batch, InstanceChange, Status, StoreErrorKind as Kind};
 use durable::testing::{Fault, FaultyStore};
 use durable::{Client, ClientError, IdReuse};
 use serde::{Deserialize, Serialize};
@@ -275,6 +277,143 @@ async fn an_event_does_not_overtake_the_start_of_another_client() {
             handle.raise_event("go", true).await.unwrap();
             assert_eq!(world.drive(handle.result()).await.unwrap(), "Ann Bob true", "{yields}");
         }
+    }
+}
+
+/// Runs a future to its end that waits for nobody, as none does that uses the memory store alone.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(tokio::task::unconstrained(future)).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn creates(change: &InstanceChange, id: &str) -> bool {
+    change.create.as_ref().is_some_and(|new| new.id == id)
+}
+
+/// One start is handed over directly while another one of the same id is stored.
+#[tokio::test]
+async fn a_start_that_somebody_elsewhere_outruns_disturbs_nobody() {
+    for resident in [100, 0] {
+        let world = World::with_partitions(1);
+        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+        let world = World { store: faulty.clone(), ..world };
+        let (elsewhere, mut made) = (world.stranger(), None);
+        faulty.plan(move |_, batch| {
+            if made.is_none() && batch.instances.iter().any(|change| creates(change, "one")) {
+                let start = elsewhere.start(chain(7).instance_id("one"));
+                made = Some(at_once(start).unwrap());
+            }
+            Fault::None
+        });
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        let client = worker.client();
+        let working = client.start(gated("work".to_owned())).await.unwrap();
+        settle(200).await;
+        assert_eq!(world.counts.of("work"), 1);
+        let (refused, beside, used) = tokio::join!(
+            client.start(chain(1).instance_id("one").id_reuse(IdReuse::Refuse)),
+            client.start(chain(2).instance_id("two")),
+            client.start(chain(3).instance_id("one").id_reuse(IdReuse::UseExisting)),
+        );
+        assert!(matches!(refused, Err(ClientError::AlreadyExists { .. })), "{refused:?}");
+        let used = used.unwrap();
+        assert!(!used.is_new());
+        assert_eq!(world.drive(used.result()).await.unwrap(), 7);
+        assert_eq!(world.drive(beside.unwrap().result()).await.unwrap(), 2);
+        world.gate.open();
+        // Its first attempt went on all the while.
+        assert_eq!(world.drive(working.result()).await.unwrap(), 1);
+        assert_eq!(worker.metrics().leases_lost, 0);
+    }
+}
+
+/// What the instance that was never made had taken from the store is for the one that was.
+#[tokio::test]
+async fn events_reach_the_instance_that_was_faster() {
+    for resident in [100, 0] {
+        let world = World::with_partitions(1);
+        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+        let world = World { store: faulty.clone(), ..world };
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        let (here, elsewhere) = (worker.client(), world.stranger());
+        // A commit that has to be tried again gives everything else time to come into memory.
+        let mut commits = 0;
+        faulty.plan(move |_, _| {
+            commits += 1;
+            if commits == 1 { Fault::Before(Kind::Unavailable) } else { Fault::None }
+        });
+        let other = tokio::spawn(here.clone().entity::<Counter>("c").add(1).signal());
+        settle(200).await;
+        let start = approval().instance_id("one").id_reuse(IdReuse::UseExisting);
+        let started = tokio::spawn(async move { here.start(start).await });
+        settle(200).await;
+        let handle = elsewhere.start(approval().instance_id("one")).await.unwrap();
+        for name in ["Ann", "Bob"] {
+            handle.raise_event("name", name.to_owned()).await.unwrap();
+        }
+        settle(200).await;
+        world.drive(other).await.unwrap().unwrap();
+        let handle = world.drive(started).await.unwrap().unwrap();
+        assert!(!handle.is_new());
+        handle.raise_event("go", true).await.unwrap();
+        assert_eq!(world.drive(handle.result()).await.unwrap(), "Ann Bob true");
+        assert_eq!(worker.metrics().leases_lost, 0);
+    }
+}
+
+/// A batch with a start in it conflicts for another reason.
+#[tokio::test]
+async fn starts_beside_a_conflict_are_not_to_blame() {
+    let world = World::with_partitions(1);
+    let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+    let world = World { store: faulty.clone(), ..world };
+    let worker = world.builder().resident_instances(100).start().await.unwrap();
+    let client = worker.client();
+    let counter = client.entity::<Counter>("c");
+    assert_eq!(counter.add(1).await.unwrap(), 1);
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sizes);
+    faulty.plan(move |_, batch| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(batch.instances.len());
+        let changes = batch.instances.iter().any(|change| change.create.is_none());
+        if changes && seen.len() <= 2 { Fault::Before(Kind::Conflict) } else { Fault::None }
+    });
+    let (added, started) = world
+        .drive(async { tokio::join!(counter.add(1).into_future(), client.start(approval())) })
+        .await;
+    assert_eq!(added.unwrap(), 2);
+    assert!(started.unwrap().is_new());
+    assert_eq!(sizes.lock().unwrap()[..2], [2, 1]);
+    assert_eq!(worker.metrics().leases_lost, 1);
+}
+
+/// A batch is refused for its size while it holds a start: the start is judged by the store, and
+/// whoever else waits is not kept waiting.
+#[tokio::test]
+async fn a_start_in_a_batch_that_is_too_large_is_stored_first() {
+    for resident in [100, 0] {
+        let world = World::with_partitions(1);
+        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
+        let world = World { store: faulty.clone(), ..world };
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        let client = worker.client();
+        faulty.plan(|_, batch| {
+            let bad = batch.instances.iter().any(|change| creates(change, "poison"));
+            if bad { Fault::Before(Kind::Limit) } else { Fault::None }
+        });
+        let (poison, beside) = tokio::join!(
+            client.start(chain(1).instance_id("poison")),
+            client.start(chain(2).instance_id("beside")),
+        );
+        assert_eq!(world.drive(beside.unwrap().result()).await.unwrap(), 2);
+        let poison = poison.unwrap();
+        assert!(poison.is_new());
+        assert_eq!(world.drive(poison.result()).await.unwrap(), 1);
+        assert_eq!(worker.metrics().leases_lost, 0);
     }
 }
 
