@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use durable_store::{Accepted, Envelope, Hub, PartitionId, Store, StoreError, StoreErrorKind};
+use durable_store::{
+    Accepted, Condition, Envelope, Hub, Message, PartitionId, Store, StoreError, StoreErrorKind,
+};
 use tokio::sync::OnceCell;
 
 use crate::backoff::{self, retry};
@@ -13,8 +15,10 @@ use crate::clock::Clock;
 use crate::doors::Doors;
 use crate::placement::partition_of;
 use crate::telemetry::store_call;
-use crate::waiters::Waiters;
+use crate::waiters::{Fate, Waiters};
 
+/// An id that no instance can have.
+const NOBODY: &str = "@";
 /// How many instance numbers are reserved at once.
 const NUMBER_BLOCK: u32 = 1_000;
 
@@ -151,16 +155,34 @@ impl Connection {
         if may_pass && self.doors.pass(&envelope, is_fresh).await {
             return Ok(Accepted::Sent);
         }
-        let accepted = self.store(&envelope).await;
-        self.doors.note_stored(envelope.message.partition);
-        if !matches!(accepted, Ok(Accepted::Sent)) {
-            // It tells of what others have stored.
-            self.doors.note_seen();
+        if self.waiters.is_in_doubt(&envelope.message.id) {
+            return self.send_in_doubt(&envelope).await;
         }
-        // Its answer may have been given by a commit that was interrupted.
-        let happened = matches!(accepted, Ok(Accepted::Duplicate));
-        self.waiters.resolve(&envelope.message.id, happened);
+        self.store(&envelope).await
+    }
+
+    /// Sends a message whose answer may have been given by a commit that was interrupted.
+    async fn send_in_doubt(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
+        let id = &envelope.message.id;
+        if self.is_known(&envelope.message).await? {
+            self.waiters.resolve(id, Fate::Happened);
+            return Ok(Accepted::Duplicate);
+        }
+        let accepted = self.store(envelope).await;
+        // What is known now that was not before may have been stored by an attempt of this call of
+        // which nobody heard, or still by the commit.
+        let is_unclear = matches!(accepted, Ok(Accepted::Duplicate));
+        let fate = if is_unclear { Fate::Unknown } else { Fate::DidNotHappen };
+        self.waiters.resolve(id, fate);
         accepted
+    }
+
+    /// Whether the message is stored or was taken. Asking stores nothing: it is for nobody.
+    async fn is_known(&self, message: &Message) -> Result<bool, StoreError> {
+        let (target, body) = (NOBODY.to_owned(), "null".into());
+        let message = Message { target, body, ..message.clone() };
+        let asked = self.store(&Envelope { message, condition: Condition::Running }).await?;
+        Ok(asked == Accepted::Duplicate)
     }
 
     /// Stores messages, all in one step, and tries until that succeeds or never will. Their ids make
@@ -177,6 +199,16 @@ impl Connection {
     }
 
     async fn store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
+        let accepted = self.try_to_store(envelope).await;
+        self.doors.note_stored(envelope.message.partition);
+        if !matches!(accepted, Ok(Accepted::Sent)) {
+            // It tells of what others have stored.
+            self.doors.note_seen();
+        }
+        accepted
+    }
+
+    async fn try_to_store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
         let answers = retry(&*self.clock, backoff::MAX_ATTEMPTS, || {
             store_call("send", self.store.send(vec![envelope.clone()], self.clock.now()))
         })

@@ -2,10 +2,8 @@
 //! only together with what they lead to. Whatever goes wrong on that way, nothing is lost, doubled
 //! or out of order.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 use durable::store::{Batch, InstanceChange, Status, StoreErrorKind as Kind};
 use durable::testing::{Fault, FaultyStore};
@@ -280,15 +278,6 @@ async fn an_event_does_not_overtake_the_start_of_another_client() {
     }
 }
 
-/// Runs a future to its end that waits for nobody, as none does that uses the memory store alone.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(tokio::task::unconstrained(future)).poll(&mut context) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
 fn creates(change: &InstanceChange, id: &str) -> bool {
     change.create.as_ref().is_some_and(|new| new.id == id)
 }
@@ -297,9 +286,7 @@ fn creates(change: &InstanceChange, id: &str) -> bool {
 #[tokio::test]
 async fn a_start_that_somebody_elsewhere_outruns_disturbs_nobody() {
     for resident in [100, 0] {
-        let world = World::with_partitions(1);
-        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-        let world = World { store: faulty.clone(), ..world };
+        let (world, faulty) = World::with_partitions(1).faulty();
         let (elsewhere, mut made) = (world.stranger(), None);
         faulty.plan(move |_, batch| {
             if made.is_none() && batch.instances.iter().any(|change| creates(change, "one")) {
@@ -334,9 +321,7 @@ async fn a_start_that_somebody_elsewhere_outruns_disturbs_nobody() {
 #[tokio::test]
 async fn events_reach_the_instance_that_was_faster() {
     for resident in [100, 0] {
-        let world = World::with_partitions(1);
-        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-        let world = World { store: faulty.clone(), ..world };
+        let (world, faulty) = World::with_partitions(1).faulty();
         let worker = world.builder().resident_instances(resident).start().await.unwrap();
         let (here, elsewhere) = (worker.client(), world.stranger());
         // A commit that has to be tried again gives everything else time to come into memory.
@@ -367,9 +352,7 @@ async fn events_reach_the_instance_that_was_faster() {
 /// A batch with a start in it conflicts for another reason.
 #[tokio::test]
 async fn starts_beside_a_conflict_are_not_to_blame() {
-    let world = World::with_partitions(1);
-    let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-    let world = World { store: faulty.clone(), ..world };
+    let (world, faulty) = World::with_partitions(1).faulty();
     let worker = world.builder().resident_instances(100).start().await.unwrap();
     let client = worker.client();
     let counter = client.entity::<Counter>("c");
@@ -396,9 +379,7 @@ async fn starts_beside_a_conflict_are_not_to_blame() {
 #[tokio::test]
 async fn a_start_in_a_batch_that_is_too_large_is_stored_first() {
     for resident in [100, 0] {
-        let world = World::with_partitions(1);
-        let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-        let world = World { store: faulty.clone(), ..world };
+        let (world, faulty) = World::with_partitions(1).faulty();
         let worker = world.builder().resident_instances(resident).start().await.unwrap();
         let client = worker.client();
         faulty.plan(|_, batch| {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use durable::store::{InstanceQuery, Status, Store, StoreErrorKind as Kind};
+use durable::store::{Condition, InstanceQuery, Status, Store, StoreErrorKind as Kind};
 use durable::testing::{self, Fault, FaultyStore, TestHub};
-use durable::{Client, Clock};
+use durable::{Client, ClientError, Clock};
 
 use crate::programs::*;
 
@@ -126,6 +126,56 @@ async fn a_local_caller_gets_its_answer_whatever_becomes_of_the_commit() {
     }
 }
 
+/// A commit is in doubt, and so is what the caller stores after it: only what the commit itself left
+/// says that it happened.
+#[tokio::test]
+async fn an_answer_in_doubt_is_believed_only_if_its_commit_happened() {
+    for (fault, expected) in
+        [(Fault::Before(Kind::OutcomeUnknown), 11), (Fault::After(Kind::OutcomeUnknown), 1)]
+    {
+        let (world, faulty) = World::new().faulty();
+        let worker = world.worker().await;
+        let elsewhere = world.stranger();
+        // The next commits take their time, so that the caller is sooner with what he finds out.
+        faulty.plan(move |number, _| match number {
+            1 => fault,
+            2..=4 => Fault::Before(Kind::Unavailable),
+            _ => Fault::None,
+        });
+        faulty.plan_sends(move |number, _| {
+            if number == 1 {
+                at_once(elsewhere.entity::<Counter>("c").add(10).signal()).unwrap();
+            }
+            if number <= 2 { Fault::After(Kind::OutcomeUnknown) } else { Fault::None }
+        });
+        let counter = worker.client().entity::<Counter>("c");
+        assert_eq!(world.drive(counter.add(1).into_future()).await.unwrap(), expected);
+        assert_eq!(world.drive(counter.get().into_future()).await.unwrap(), 11);
+    }
+}
+
+/// The commit did not happen, but what the caller stored after it may have been heard of or not.
+#[tokio::test]
+async fn an_answer_of_which_nobody_knows_is_lost() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|number, _| match number {
+        1 => Fault::Before(Kind::OutcomeUnknown),
+        2..=4 => Fault::Before(Kind::Unavailable),
+        _ => Fault::None,
+    });
+    let mut is_first = true;
+    faulty.plan_sends(move |_, envelopes| {
+        let is_stored = envelopes.iter().all(|sent| matches!(sent.condition, Condition::None));
+        let is_unheard = is_stored && std::mem::take(&mut is_first);
+        if is_unheard { Fault::After(Kind::OutcomeUnknown) } else { Fault::None }
+    });
+    let counter = worker.client().entity::<Counter>("c");
+    let lost = world.drive(counter.add(1).into_future()).await;
+    assert!(matches!(lost, Err(ClientError::AnswerLost { .. })), "{lost:?}");
+    assert_eq!(world.drive(counter.get().into_future()).await.unwrap(), 1);
+}
+
 /// Kills the worker at each commit in turn, before and after it, until none is left.
 async fn sweep(resident: usize) {
     testing::crash_at_every_commit(
@@ -147,9 +197,7 @@ async fn a_worker_without_residents_that_dies_at_any_commit_changes_nothing() {
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_blocks_only_who_made_it() {
-    let world = World::new();
-    let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-    let world = World { store: faulty.clone(), ..world };
+    let (world, faulty) = World::new().faulty();
     let worker = world.worker().await;
     let client = worker.client();
     let poisonous = client.start(approval().instance_id("poison")).await.unwrap();

@@ -1,11 +1,14 @@
 //! The programs that the tests run, and a world to run them in.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use durable::prelude::*;
 use durable::store::{MemoryStore, Store};
+use durable::testing::FaultyStore;
 use durable::{Client, Clock, VirtualClock, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,13 @@ impl World {
         self
     }
 
+    /// The same, with a store between them that fails as it is told.
+    pub fn faulty(self) -> (Self, Arc<FaultyStore>) {
+        let faulty = Arc::new(FaultyStore::new(self.memory.clone()));
+        let store: Arc<dyn Store> = faulty.clone();
+        (self.with(|_| store), faulty)
+    }
+
     pub fn builder(&self) -> WorkerBuilder {
         let builder = programs(Worker::builder(self.store.clone()));
         self.told(builder)
@@ -108,6 +118,15 @@ impl World {
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+/// Runs a future to its end that waits for nobody, as none does that uses the memory store alone.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(tokio::task::unconstrained(future)).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
     }
 }
 
