@@ -139,6 +139,20 @@ impl Connection {
         Ok(taken)
     }
 
+    /// Makes a call for the owner of a partition. Who waits for him hears if it fails.
+    pub(crate) async fn owner_call<T>(
+        &self,
+        partition: PartitionId,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = store_call(operation, call).await;
+        if result.is_err() {
+            self.doors.note_failure(partition);
+        }
+        result
+    }
+
     /// Sends one message. Its id makes repeating it harmless.
     pub(crate) async fn send(&self, envelope: Envelope) -> Result<Accepted, StoreError> {
         self.send_by(envelope, false).await
@@ -152,7 +166,7 @@ impl Connection {
     async fn send_by(&self, envelope: Envelope, is_fresh: bool) -> Result<Accepted, StoreError> {
         // What is wrong with it the store says better.
         let may_pass = envelope.check(self.hub().await?).is_ok();
-        if may_pass && self.doors.pass(&envelope, is_fresh).await {
+        if may_pass && self.doors.pass(&envelope, is_fresh, &*self.clock).await? {
             return Ok(Accepted::Sent);
         }
         if self.waiters.is_in_doubt(&envelope.message.id) {

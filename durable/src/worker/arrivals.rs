@@ -145,6 +145,9 @@ impl Partition {
     }
 
     pub(super) fn take_arrival(&mut self, arrival: Arrival) {
+        if arrival.is_given_up() {
+            return;
+        }
         if self.entrance.covered.is_none_or(|covered| covered < arrival.after) {
             self.poll_wanted = true;
             self.entrance.early.push_back(arrival);

@@ -16,7 +16,6 @@ use crate::backoff;
 use crate::connection::Connection;
 use crate::message::{Body, TaskId, TimerKey};
 use crate::placement::partition_of;
-use crate::telemetry::store_call;
 use crate::turn::{ActivityStart, Answer, Outgoing, TurnOutput};
 
 /// A batch with so many bytes takes no more turns. Far below what a store accepts, so that one
@@ -399,7 +398,8 @@ impl Committer {
         let Connection { store, clock, .. } = &*self.connection;
         let mut failures = 0;
         loop {
-            let result = store_call("commit", store.commit(&self.lease, build(parts))).await;
+            let commit = store.commit(&self.lease, build(parts));
+            let result = self.connection.owner_call(self.lease.partition, "commit", commit).await;
             match result {
                 Err(error) if error.is_retryable() => {
                     failures += 1;

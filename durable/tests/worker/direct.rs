@@ -2,10 +2,12 @@
 //! only together with what they lead to. Whatever goes wrong on that way, nothing is lost, doubled
 //! or out of order.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use durable::store::{Batch, InstanceChange, Status, StoreErrorKind as Kind};
+use durable::store::{Batch, InstanceChange, InstanceQuery, Status, StoreErrorKind as Kind};
 use durable::testing::{Fault, FaultyStore};
 use durable::{Client, ClientError, IdReuse};
 use serde::{Deserialize, Serialize};
@@ -396,6 +398,70 @@ async fn a_start_in_a_batch_that_is_too_large_is_stored_first() {
         assert_eq!(world.drive(poison.result()).await.unwrap(), 1);
         assert_eq!(worker.metrics().leases_lost, 0);
     }
+}
+
+/// How long a call takes until it fails.
+async fn time_to_fail<T: Debug>(
+    world: &World,
+    call: impl Future<Output = Result<T, ClientError>>,
+) -> Duration {
+    let before = world.now();
+    let failed = world.drive_to_end(call).await;
+    assert!(matches!(failed, Err(ClientError::Store(_))), "{failed:?}");
+    world.now().saturating_since(before)
+}
+
+/// Nobody waits longer for the worker than for the store that the worker waits for.
+#[tokio::test]
+async fn a_store_that_is_away_fails_a_message_as_soon_on_whichever_way() {
+    for resident in [100, 0] {
+        let (world, faulty) = World::with_partitions(1).faulty();
+        let worker = world.builder().resident_instances(resident).start().await.unwrap();
+        let (near, far) =
+            (worker.client(), Client::with_clock(faulty.clone(), world.clock.clone()));
+        for client in [&near, &far] {
+            world.drive(client.entity::<Counter>("a").add(1).into_future()).await.unwrap();
+        }
+        faulty.set_unreachable(true);
+        let stored = time_to_fail(&world, far.entity::<Counter>("a").add(1).signal()).await;
+        let signal = time_to_fail(&world, near.entity::<Counter>("a").add(1).signal()).await;
+        let call = time_to_fail(&world, near.entity::<Counter>("b").add(1).into_future()).await;
+        let start = time_to_fail(&world, near.start(chain(1))).await;
+        assert!(stored >= Duration::from_secs(10));
+        for direct in [signal, call, start] {
+            let differs = direct.abs_diff(stored);
+            assert!(differs < Duration::from_secs(6), "{direct:?} instead of {stored:?}");
+        }
+        faulty.set_unreachable(false);
+        // What was under way has had its effect, once.
+        for (key, value) in [("a", 4), ("b", 2)] {
+            let counter = near.entity::<Counter>(key);
+            assert_eq!(world.drive_to_end(counter.add(1).into_future()).await.unwrap(), value);
+        }
+    }
+}
+
+/// Who was told that a message failed and sends another one is not overtaken by the first.
+#[tokio::test]
+async fn a_message_that_failed_comes_before_the_next_one_or_never() {
+    let (world, faulty) = World::with_partitions(1).faulty();
+    let worker = world.builder().entity::<Log>().start().await.unwrap();
+    let client = worker.client();
+    let log = client.entity::<Log>("l");
+    log.push(0).signal().await.unwrap();
+    // What this may have seen is polled for before a message comes in.
+    assert_eq!(client.count(&InstanceQuery::default()).await.unwrap(), 1);
+    faulty.set_unreachable(true);
+    time_to_fail(&world, log.push(1).signal()).await;
+    faulty.set_unreachable(false);
+    // So may another process, whose message is stored and not behind the first.
+    Client::with_clock(world.memory.clone(), world.clock.clone())
+        .entity::<Log>("l")
+        .push(2)
+        .signal()
+        .await
+        .unwrap();
+    assert_eq!(world.drive_to_end(log.entries().into_future()).await.unwrap(), [0, 2]);
 }
 
 async fn settle(yields: usize) {

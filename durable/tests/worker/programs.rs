@@ -116,6 +116,19 @@ impl World {
         self.clock.drive(future).await
     }
 
+    /// The same, if the future ends at all.
+    pub async fn drive_to_end<T>(&self, future: impl Future<Output = T>) -> T {
+        let late = self.clock.sleep_until(self.now() + Duration::from_mins(5));
+        self.drive(async {
+            tokio::select! {
+                biased;
+                output = future => output,
+                () = late => panic!("it does not end"),
+            }
+        })
+        .await
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
