@@ -92,21 +92,18 @@ impl Fetcher {
         let polled = self.clone().poll(Timestamp::MIN, EVERYTHING).await;
         // What a commit in doubt sent elsewhere is stored before anybody is told of it.
         self.connection.doors.note_seen();
-        let inbox = polled.as_ref().map_or(&[][..], |polled| &polled.inbox[..]);
+        let inbox = polled?.inbox;
         let stored: HashSet<&str> = inbox.iter().map(|message| message.id.as_str()).collect();
         for commit in commits {
+            if commit.consumed.is_empty() {
+                // Nothing tells.
+                continue;
+            }
             let happened = commit.consumed.iter().all(|id| !stored.contains(&**id));
-            for answer in commit.answers {
-                if polled.is_err() {
-                    waiters.forget(&answer.request);
-                } else if commit.consumed.is_empty() {
-                    // Nothing tells.
-                    waiters.forget(&answer.request);
-                } else if happened {
-                    waiters.answer(&answer.request, answer.outcome);
-                }
+            for answer in commit.settle().into_iter().filter(|_| happened) {
+                waiters.answer(&answer.request, answer.outcome);
             }
         }
-        polled.map(|_| ())
+        Ok(())
     }
 }

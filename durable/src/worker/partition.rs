@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use durable_store::{InstanceNo, Lease, StoreError, StoreErrorKind, Timestamp};
@@ -82,7 +83,32 @@ pub(super) struct Running {
     pub(super) cancellation: CancellationToken,
 }
 
-type Flight = Pin<Box<dyn Future<Output = (Vec<Part>, Result<(), StoreError>)> + Send>>;
+type Landed = (Vec<Part>, Result<(), StoreError>);
+
+/// A commit under way.
+struct Flight {
+    /// What is left of it if its outcome is never known. Dropped before the parts, whose senders
+    /// then ask again.
+    doubt: Unresolved,
+    commit: Pin<Box<dyn Future<Output = Landed> + Send>>,
+}
+
+impl Future for Flight {
+    type Output = Landed;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landed> {
+        self.commit.as_mut().poll(context)
+    }
+}
+
+impl Flight {
+    /// Nobody waits for it any more.
+    fn abandon(mut self) -> Unresolved {
+        self.doubt.leave_to_callers();
+        self.doubt
+    }
+}
+
 pub(super) type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// A partition under one lease.
@@ -102,8 +128,6 @@ pub(super) struct Partition {
     ended: mpsc::UnboundedReceiver<Ended>,
     lane: Lane,
     flight: Option<Flight>,
-    /// What is left of the commit under way if its outcome is never known.
-    in_doubt: Option<Unresolved>,
     /// Where clients of this process hand messages over.
     pub(super) entrance: Entrance,
     load: Option<Fetch<Loaded>>,
@@ -149,7 +173,6 @@ impl Partition {
             ended,
             lane: Lane::of(shared.lanes.clone()),
             flight: None,
-            in_doubt: None,
             entrance: Entrance::new(arrivals),
             load: None,
             poll: None,
@@ -192,7 +215,7 @@ impl Partition {
             running.cancellation.cancel();
         }
         match exit {
-            Exit::Stopped(_) if self.flight.is_some() => Exit::Stopped(self.take_doubt()),
+            Exit::Stopped(_) => Exit::Stopped(self.flight.take().map(Flight::abandon)),
             exit => exit,
         }
     }
@@ -240,19 +263,13 @@ impl Partition {
         Ok(())
     }
 
-    /// What is left of the commit under way. Callers whose requests are stored nowhere find out
-    /// about it themselves, so they get the answers that they may have been given.
-    fn take_doubt(&mut self) -> Option<Unresolved> {
-        let mut unresolved = self.in_doubt.take()?;
-        for answer in unresolved.direct.drain(..) {
-            self.shared.connection.waiters.doubt(&answer.request, answer.outcome);
-        }
-        Some(unresolved)
+    /// Why the partition has to be left after this error.
+    pub(super) fn failed(&mut self, error: &StoreError) -> Exit {
+        let unresolved = self.flight.take().map(Flight::abandon);
+        self.exit(error, unresolved)
     }
 
-    pub(super) fn failed(&mut self, error: &StoreError) -> Exit {
-        let is_open = self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown;
-        let unresolved = if is_open { self.take_doubt() } else { None };
+    fn exit(&self, error: &StoreError, unresolved: Option<Unresolved>) -> Exit {
         let partition = self.committer.lease.partition.0;
         match error.kind() {
             StoreErrorKind::LeaseLost => Exit::Lost(unresolved),
@@ -294,8 +311,9 @@ impl Partition {
         } else {
             vec![self.single.remove(0)]
         };
-        self.in_doubt = Some(Unresolved::of(&parts));
-        self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
+        let doubt = Unresolved::of(&parts, Arc::clone(&self.shared.connection));
+        let commit = Box::pin(self.committer.clone().commit(parts));
+        self.flight = Some(Flight { doubt, commit });
     }
 
     fn begin_fetch(&mut self) {
@@ -342,10 +360,10 @@ impl Partition {
             () = self.draining.cancelled(), if self.grace_until.is_none() => {
                 self.begin_drain();
             }
-            (parts, result) = ready(&mut self.flight) => {
-                self.flight = None;
+            landed = ready(&mut self.flight) => {
+                let doubt = self.flight.take().map(|flight| flight.doubt);
                 self.lane.leave();
-                self.committed(parts, result)?;
+                self.committed(landed, doubt)?;
             }
             () = self.lane.comes() => {}
             // Before what may be ready without end.
@@ -400,7 +418,19 @@ impl Partition {
         self.flight.is_none() && self.pending.is_empty() && self.single.is_empty()
     }
 
-    fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
+    fn committed(
+        &mut self,
+        (parts, result): Landed,
+        mut doubt: Option<Unresolved>,
+    ) -> Result<(), Exit> {
+        if let Err(error) = &result
+            && error.kind() == StoreErrorKind::OutcomeUnknown
+        {
+            doubt.iter_mut().for_each(Unresolved::leave_to_callers);
+            return Err(self.exit(error, doubt));
+        }
+        // Whoever is to be told now is in the parts.
+        drop(doubt.map(Unresolved::settle));
         match result {
             Ok(()) => {
                 self.progress = true;
@@ -415,7 +445,7 @@ impl Partition {
             {
                 self.outrun(parts);
             }
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.exit(&error, None)),
         }
         // What is tried part by part is one commit to those who wait for it.
         if self.single.is_empty() {

@@ -463,9 +463,3 @@ async fn a_message_that_failed_comes_before_the_next_one_or_never() {
         .unwrap();
     assert_eq!(world.drive_to_end(log.entries().into_future()).await.unwrap(), [0, 2]);
 }
-
-async fn settle(yields: usize) {
-    for _ in 0..yields {
-        tokio::task::yield_now().await;
-    }
-}

@@ -1,6 +1,7 @@
 //! Stores that fail and processes that die, at every commit: what comes out is always the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use durable::store::{Condition, InstanceQuery, Status, Store, StoreErrorKind as Kind};
 use durable::testing::{self, Fault, FaultyStore, TestHub};
@@ -174,6 +175,62 @@ async fn an_answer_of_which_nobody_knows_is_lost() {
     let lost = world.drive(counter.add(1).into_future()).await;
     assert!(matches!(lost, Err(ClientError::AnswerLost { .. })), "{lost:?}");
     assert_eq!(world.drive(counter.get().into_future()).await.unwrap(), 1);
+}
+
+/// A commit has happened, and its worker is gone before it hears of that.
+#[tokio::test]
+async fn who_called_finds_out_what_a_worker_that_was_dropped_had_done() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|_, _| Fault::SilenceAfter);
+    let counter = worker.client().entity::<Counter>("a");
+    let call = tokio::spawn(counter.add(1).into_future());
+    settle(200).await;
+    drop(worker);
+    assert_eq!(world.drive_to_end(call).await.unwrap().unwrap(), 1);
+    // The client goes on with whoever comes.
+    faulty.plan(|_, _| Fault::None);
+    let call = tokio::spawn(counter.add(1).into_future());
+    settle(200).await;
+    let _next = world.worker().await;
+    assert_eq!(world.drive_to_end(call).await.unwrap().unwrap(), 2);
+}
+
+/// The same where the call was stored, so that its caller does not send it again.
+#[tokio::test]
+async fn nobody_waits_for_an_answer_that_a_worker_took_with_it() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|number, _| match number {
+        1 => Fault::Before(Kind::LeaseLost),
+        _ => Fault::SilenceAfter,
+    });
+    let counter = worker.client().entity::<Counter>("a");
+    let call = tokio::spawn(counter.add(1).into_future());
+    world.drive(world.clock.sleep_until(world.now() + Duration::from_secs(3))).await;
+    assert_eq!(faulty.commits(), 2);
+    drop(worker);
+    let lost = world.drive_to_end(call).await.unwrap();
+    assert!(matches!(lost, Err(ClientError::AnswerLost { .. })), "{lost:?}");
+}
+
+/// The same where the runtime of the worker ends under it.
+#[test]
+fn a_caller_outlives_the_runtime_of_the_worker() {
+    let (world, faulty) = World::new().faulty();
+    let below = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let here = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let worker = below.block_on(world.worker());
+    faulty.plan(|_, _| Fault::SilenceAfter);
+    let counter = worker.client().entity::<Counter>("a");
+    let call = here.spawn(counter.add(1).into_future());
+    here.block_on(async {
+        while faulty.commits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    drop(below);
+    assert_eq!(here.block_on(world.drive_to_end(call)).unwrap().unwrap(), 1);
 }
 
 /// Kills the worker at each commit in turn, before and after it, until none is left.

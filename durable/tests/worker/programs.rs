@@ -134,6 +134,13 @@ impl World {
     }
 }
 
+/// Lets everything else run.
+pub async fn settle(yields: usize) {
+    for _ in 0..yields {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Runs a future to its end that waits for nobody, as none does that uses the memory store alone.
 pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
