@@ -202,19 +202,18 @@ impl Connection {
     /// Stores messages, all in one step, and tries until that succeeds or never will. Their ids make
     /// repeating it harmless.
     pub(crate) async fn send_all(&self, envelopes: &[Envelope]) -> Result<(), StoreError> {
+        let partitions = envelopes.iter().map(|envelope| envelope.message.partition);
+        let _storing: Vec<_> = partitions.map(|partition| self.doors.storing(partition)).collect();
         let sent = retry(&*self.clock, u32::MAX, || {
             store_call("send", self.store.send(envelopes.to_vec(), self.clock.now()))
-        })
-        .await;
-        for envelope in envelopes {
-            self.doors.note_stored(envelope.message.partition);
-        }
-        sent.map(drop)
+        });
+        sent.await.map(drop)
     }
 
     async fn store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
+        let storing = self.doors.storing(envelope.message.partition);
         let accepted = self.try_to_store(envelope).await;
-        self.doors.note_stored(envelope.message.partition);
+        drop(storing);
         if !matches!(accepted, Ok(Accepted::Sent)) {
             // It tells of what others have stored.
             self.doors.note_seen();

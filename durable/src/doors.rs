@@ -68,6 +68,19 @@ struct Way {
     after: u64,
 }
 
+/// A message for the partition is being stored.
+#[must_use = "the message is counted when this is dropped"]
+pub(crate) struct Storing<'a> {
+    doors: &'a Doors,
+    partition: PartitionId,
+}
+
+impl Drop for Storing<'_> {
+    fn drop(&mut self) {
+        self.doors.note_stored(self.partition);
+    }
+}
+
 impl Doors {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,6 +110,12 @@ impl Doors {
     /// Messages for the partition are stored, or may be.
     pub(crate) fn note_stored(&self, partition: PartitionId) {
         self.lock().door(partition).stored += 1;
+    }
+
+    /// The same for a call that stores a message, when what is returned is dropped: after the call,
+    /// or with it if its caller gives up, who cannot know then whether it came to that.
+    pub(crate) fn storing(&self, partition: PartitionId) -> Storing<'_> {
+        Storing { doors: self, partition }
     }
 
     /// Something was read from the store, which may be the effect of anything in it.

@@ -3,8 +3,10 @@
 //! or out of order.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use durable::store::{Batch, InstanceChange, InstanceQuery, Status, StoreErrorKind as Kind};
@@ -462,4 +464,40 @@ async fn a_message_that_failed_comes_before_the_next_one_or_never() {
         .await
         .unwrap();
     assert_eq!(world.drive_to_end(log.entries().into_future()).await.unwrap(), [0, 2]);
+}
+
+/// Whoever gives up while a message is being stored cannot know that it is. His next one stays
+/// behind it all the same.
+#[tokio::test]
+async fn a_message_does_not_overtake_one_whose_sender_gave_up() {
+    let (world, faulty) = World::with_partitions(1).faulty();
+    let worker = world.builder().entity::<Log>().start().await.unwrap();
+    let log = worker.client().entity::<Log>("l");
+    // The first message is given back, and stored when the partition has come back and was polled.
+    faulty.plan(|number, _| match number {
+        1 => Fault::Before(Kind::LeaseLost),
+        _ => Fault::None,
+    });
+    let is_stored = Arc::new(AtomicBool::new(false));
+    let stored = Arc::clone(&is_stored);
+    faulty.plan_sends(move |number, _| match number {
+        1..=6 => Fault::Before(Kind::Unavailable),
+        _ => {
+            stored.store(true, Ordering::Relaxed);
+            Fault::SilenceAfter
+        }
+    });
+    let given_up = async {
+        tokio::select! {
+            biased;
+            sent = log.push(1).signal() => panic!("{sent:?}"),
+            () = poll_fn(|_| match is_stored.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }) => {}
+        }
+    };
+    world.drive_to_end(given_up).await;
+    log.push(2).signal().await.unwrap();
+    assert_eq!(world.drive_to_end(log.entries().into_future()).await.unwrap(), [1, 2]);
 }
