@@ -170,7 +170,8 @@ impl Connection {
             return Ok(Accepted::Sent);
         }
         if self.waiters.is_in_doubt(&envelope.message.id) {
-            return self.send_in_doubt(&envelope).await;
+            // Boxed: every message may come to it, and hardly one does.
+            return Box::pin(self.send_in_doubt(&envelope)).await;
         }
         self.store(&envelope).await
     }

@@ -199,7 +199,9 @@ impl Part {
     }
 
     /// What is to be remembered of messages that are stored nowhere. One that made its instance is
-    /// remembered by it.
+    /// remembered by it, for as long as it is there: if this commit is in doubt, and the instance has
+    /// ended and is purged or replaced before the sender has asked again, which takes seconds at
+    /// most, it is made a second time. A receipt for each start would cost a row for each.
     fn receipts(&self) -> impl Iterator<Item = Receipt> {
         let at = self.row().map_or(Timestamp::MIN, |row| row.updated_at);
         let received = self.received.iter().filter(|direct| direct.creates.is_none());

@@ -89,7 +89,9 @@ impl Partition {
             Ok(output) => output,
             Err(panic) => {
                 let mut part = Part::of(id, kind);
-                origins.into_iter().for_each(|origin| part.consume(origin));
+                for origin in origins {
+                    part.consume(origin);
+                }
                 return self.engine_panicked(id, part, &Failure::of_panic(&*panic));
             }
         };

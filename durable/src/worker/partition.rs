@@ -426,7 +426,10 @@ impl Partition {
         if let Err(error) = &result
             && error.kind() == StoreErrorKind::OutcomeUnknown
         {
-            doubt.iter_mut().for_each(Unresolved::leave_to_callers);
+            // Before the parts are dropped, whose senders then ask again.
+            if let Some(doubt) = &mut doubt {
+                doubt.leave_to_callers();
+            }
             return Err(self.exit(error, doubt));
         }
         // Whoever is to be told now is in the parts.

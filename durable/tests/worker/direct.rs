@@ -491,9 +491,8 @@ async fn a_message_does_not_overtake_one_whose_sender_gave_up() {
         tokio::select! {
             biased;
             sent = log.push(1).signal() => panic!("{sent:?}"),
-            () = poll_fn(|_| match is_stored.load(Ordering::Relaxed) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+            () = poll_fn(|_| {
+                if is_stored.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
             }) => {}
         }
     };

@@ -119,6 +119,7 @@ impl World {
     /// The same, if the future ends at all.
     pub async fn drive_to_end<T>(&self, future: impl Future<Output = T>) -> T {
         let late = self.clock.sleep_until(self.now() + Duration::from_mins(5));
+        let future = Box::pin(future);
         self.drive(async {
             tokio::select! {
                 biased;
