@@ -1,8 +1,7 @@
 //! What turns came to, part by part, until it is durable: collects it into a batch, commits the
 //! batch, and keeps back what may leave the worker only afterwards.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use durable_store::{
@@ -445,70 +444,6 @@ fn build(parts: &[Part]) -> Batch {
         batch.replies.extend(part.replies.iter().cloned());
     }
     batch
-}
-
-/// What is left of a commit whose outcome is not known: enough to find out, and to tell those who
-/// wait if it happened. If it is dropped before somebody has found out, nobody will, and those who
-/// wait are told that.
-pub(super) struct Unresolved {
-    connection: Arc<Connection>,
-    /// Messages of the inbox that it consumed.
-    pub(super) consumed: Vec<Arc<str>>,
-    /// Answers to callers in this process, which are stored nowhere.
-    pub(super) answers: Vec<Answer>,
-    /// The same, if the request was stored nowhere either.
-    direct: Vec<Answer>,
-    /// Instances whose row may have changed.
-    pub(super) touched: Vec<Arc<str>>,
-}
-
-impl Unresolved {
-    /// What a commit of these parts would leave.
-    pub(super) fn of(parts: &[Part], connection: Arc<Connection>) -> Self {
-        let received: HashSet<&str> =
-            parts.iter().flat_map(|part| &part.received).map(|direct| &*direct.id).collect();
-        let answers = parts.iter().flat_map(|part| &part.answers).cloned();
-        let (direct, answers): (Vec<Answer>, Vec<Answer>) =
-            answers.partition(|answer| received.contains(&*answer.request));
-        // They only serve to find out about the answers.
-        let consumed = parts.iter().filter(|_| !answers.is_empty()).flat_map(|p| &p.consume);
-        Self {
-            connection,
-            consumed: consumed.cloned().collect(),
-            touched: parts.iter().flat_map(|p| &p.instance).map(|(id, _)| id.clone()).collect(),
-            answers,
-            direct,
-        }
-    }
-
-    /// Callers whose requests are stored nowhere find out by asking again, so they get the answers
-    /// that they may have been given. Before they know that they have to ask.
-    pub(super) fn leave_to_callers(&mut self) {
-        for answer in self.direct.drain(..) {
-            self.connection.waiters.doubt(&answer.request, answer.outcome);
-        }
-    }
-
-    /// The outcome is known. Gives the answers that were in doubt.
-    pub(super) fn settle(mut self) -> Vec<Answer> {
-        self.direct.clear();
-        std::mem::take(&mut self.answers)
-    }
-}
-
-impl Drop for Unresolved {
-    fn drop(&mut self) {
-        self.leave_to_callers();
-        for answer in self.answers.drain(..) {
-            self.connection.waiters.forget(&answer.request);
-        }
-    }
-}
-
-impl fmt::Debug for Unresolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unresolved").field("touched", &self.touched).finish_non_exhaustive()
-    }
 }
 
 /// A change that only says that the instance cannot be continued, and why.

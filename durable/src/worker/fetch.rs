@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use durable_store::{Lease, Polled, StoreError, StoredInstance, Timestamp};
 
-use super::committer::Unresolved;
+use super::flight::Unresolved;
 use crate::backoff::retry;
 use crate::connection::Connection;
 use crate::waiters::News;

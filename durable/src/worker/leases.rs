@@ -11,7 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::committer::Unresolved;
+use super::flight::Unresolved;
 use super::metrics::add;
 use super::partition::{Exit, Partition, Shared};
 use super::share;

@@ -7,7 +7,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use durable_store::{InstanceNo, Lease, StoreError, StoreErrorKind, Timestamp};
@@ -16,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::activities::{Activities, Ended};
 use super::arrivals::Entrance;
-use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
+use super::committer::{BatchLimits, Committer, Part, Pending};
 use super::fetch::{Fetcher, Loaded};
+use super::flight::{Flight, Landed, Unresolved};
 use super::inbox::Inbox;
 use super::lanes::Lane;
 use super::metrics::{Counters, add};
@@ -81,32 +81,6 @@ pub(super) enum Exit {
 pub(super) struct Running {
     pub(super) attempt: u32,
     pub(super) cancellation: CancellationToken,
-}
-
-type Landed = (Vec<Part>, Result<(), StoreError>);
-
-/// A commit under way.
-struct Flight {
-    /// What is left of it if its outcome is never known. Dropped before the parts, whose senders
-    /// then ask again.
-    doubt: Unresolved,
-    commit: Pin<Box<dyn Future<Output = Landed> + Send>>,
-}
-
-impl Future for Flight {
-    type Output = Landed;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landed> {
-        self.commit.as_mut().poll(context)
-    }
-}
-
-impl Flight {
-    /// Nobody waits for it any more.
-    fn abandon(mut self) -> Unresolved {
-        self.doubt.leave_to_callers();
-        self.doubt
-    }
 }
 
 pub(super) type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -311,9 +285,7 @@ impl Partition {
         } else {
             vec![self.single.remove(0)]
         };
-        let doubt = Unresolved::of(&parts, Arc::clone(&self.shared.connection));
-        let commit = Box::pin(self.committer.clone().commit(parts));
-        self.flight = Some(Flight { doubt, commit });
+        self.flight = Some(Flight::begin(self.committer.clone(), parts));
     }
 
     fn begin_fetch(&mut self) {
@@ -361,7 +333,7 @@ impl Partition {
                 self.begin_drain();
             }
             landed = ready(&mut self.flight) => {
-                let doubt = self.flight.take().map(|flight| flight.doubt);
+                let doubt = self.flight.take().map(Flight::landed);
                 self.lane.leave();
                 self.committed(landed, doubt)?;
             }
