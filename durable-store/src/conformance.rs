@@ -157,6 +157,7 @@ macro_rules! conformance {
                 a_start_resent_is_a_duplicate
                 a_message_resent_is_a_duplicate
                 a_message_resent_after_it_was_consumed_is_a_duplicate
+                whether_a_message_is_known_can_be_asked
                 a_refused_message_may_be_sent_again
                 a_refusal_does_not_stop_the_others
                 envelopes_see_those_before_them

@@ -25,6 +25,13 @@ impl Listeners {
         let _ = self.hints.send(hint);
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn tell_all(&self, hints: impl IntoIterator<Item = Hint>) {
+        for hint in hints {
+            self.tell(hint);
+        }
+    }
+
     pub(crate) fn tell_news(&self, partition: PartitionId) {
         let _ = self.news.send(partition);
     }

@@ -14,6 +14,9 @@ const MAX_DELAY: Duration = Duration::from_secs(5);
 /// How often a call from outside of a partition is made before its error is reported: with the
 /// waits above, for about ten seconds.
 pub(crate) const MAX_ATTEMPTS: u32 = 9;
+/// How long somebody bears it that the calls which another makes for him fail: as long as he would
+/// repeat a call of his own, so that the last attempt is beyond it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The wait after failure number `failures`, from 1. Doubles up to a limit.
 pub(crate) fn delay(failures: u32) -> Duration {
@@ -52,6 +55,12 @@ fn is_passing(error: &StoreError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patience_ends_between_the_last_two_attempts() {
+        let until = |attempt: u32| (1..attempt).map(delay).sum::<Duration>();
+        assert!(until(MAX_ATTEMPTS - 1) < PATIENCE && PATIENCE < until(MAX_ATTEMPTS));
+    }
 
     #[test]
     fn delays_double_up_to_the_limit() {

@@ -52,7 +52,8 @@ use crate::turn::EntityAddress;
 /// Starts orchestrations and talks to instances, from any process that can reach the store.
 ///
 /// Cheap to clone. Calls that fail because the store cannot be reached are repeated for about ten
-/// seconds; every message has an id, so repeating one is harmless.
+/// seconds; every message has an id, so repeating one is harmless. The [`ClientError::Store`] after
+/// that does not say that nothing happened.
 #[derive(Clone)]
 pub struct Client {
     connection: Arc<Connection>,

@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use durable_store::{Accepted, Envelope, Hub, PartitionId, Store, StoreError, StoreErrorKind};
+use durable_store::{
+    Accepted, Condition, Envelope, Hub, Message, PartitionId, Store, StoreError, StoreErrorKind,
+};
 use tokio::sync::OnceCell;
 
 use crate::backoff::{self, retry};
@@ -13,8 +15,10 @@ use crate::clock::Clock;
 use crate::doors::Doors;
 use crate::placement::partition_of;
 use crate::telemetry::store_call;
-use crate::waiters::Waiters;
+use crate::waiters::{Fate, Waiters};
 
+/// An id that no instance can have.
+const NOBODY: &str = "@";
 /// How many instance numbers are reserved at once.
 const NUMBER_BLOCK: u32 = 1_000;
 
@@ -135,6 +139,20 @@ impl Connection {
         Ok(taken)
     }
 
+    /// Makes a call for the owner of a partition. Who waits for him hears if it fails.
+    pub(crate) async fn owner_call<T>(
+        &self,
+        partition: PartitionId,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = store_call(operation, call).await;
+        if result.is_err() {
+            self.doors.note_failure(partition);
+        }
+        result
+    }
+
     /// Sends one message. Its id makes repeating it harmless.
     pub(crate) async fn send(&self, envelope: Envelope) -> Result<Accepted, StoreError> {
         self.send_by(envelope, false).await
@@ -148,35 +166,63 @@ impl Connection {
     async fn send_by(&self, envelope: Envelope, is_fresh: bool) -> Result<Accepted, StoreError> {
         // What is wrong with it the store says better.
         let may_pass = envelope.check(self.hub().await?).is_ok();
-        if may_pass && self.doors.pass(&envelope, is_fresh).await {
+        if may_pass && self.doors.pass(&envelope, is_fresh, &*self.clock).await? {
             return Ok(Accepted::Sent);
         }
-        let accepted = self.store(&envelope).await;
-        self.doors.note_stored(envelope.message.partition);
-        if !matches!(accepted, Ok(Accepted::Sent)) {
-            // It tells of what others have stored.
-            self.doors.note_seen();
+        if self.waiters.is_in_doubt(&envelope.message.id) {
+            // Boxed: every message may come to it, and hardly one does.
+            return Box::pin(self.send_in_doubt(&envelope)).await;
         }
-        // Its answer may have been given by a commit that was interrupted.
-        let happened = matches!(accepted, Ok(Accepted::Duplicate));
-        self.waiters.resolve(&envelope.message.id, happened);
+        self.store(&envelope).await
+    }
+
+    /// Sends a message whose answer may have been given by a commit that was interrupted.
+    async fn send_in_doubt(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
+        let id = &envelope.message.id;
+        if self.is_known(&envelope.message).await? {
+            self.waiters.resolve(id, Fate::Happened);
+            return Ok(Accepted::Duplicate);
+        }
+        let accepted = self.store(envelope).await;
+        // What is known now that was not before may have been stored by an attempt of this call of
+        // which nobody heard, or still by the commit.
+        let is_unclear = matches!(accepted, Ok(Accepted::Duplicate));
+        let fate = if is_unclear { Fate::Unknown } else { Fate::DidNotHappen };
+        self.waiters.resolve(id, fate);
         accepted
+    }
+
+    /// Whether the message is stored or was taken. Asking stores nothing: it is for nobody.
+    async fn is_known(&self, message: &Message) -> Result<bool, StoreError> {
+        let (target, body) = (NOBODY.to_owned(), "null".into());
+        let message = Message { target, body, ..message.clone() };
+        let asked = self.store(&Envelope { message, condition: Condition::Running }).await?;
+        Ok(asked == Accepted::Duplicate)
     }
 
     /// Stores messages, all in one step, and tries until that succeeds or never will. Their ids make
     /// repeating it harmless.
     pub(crate) async fn send_all(&self, envelopes: &[Envelope]) -> Result<(), StoreError> {
+        let partitions = envelopes.iter().map(|envelope| envelope.message.partition);
+        let _storing: Vec<_> = partitions.map(|partition| self.doors.storing(partition)).collect();
         let sent = retry(&*self.clock, u32::MAX, || {
             store_call("send", self.store.send(envelopes.to_vec(), self.clock.now()))
-        })
-        .await;
-        for envelope in envelopes {
-            self.doors.note_stored(envelope.message.partition);
-        }
-        sent.map(drop)
+        });
+        sent.await.map(drop)
     }
 
     async fn store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
+        let storing = self.doors.storing(envelope.message.partition);
+        let accepted = self.try_to_store(envelope).await;
+        drop(storing);
+        if !matches!(accepted, Ok(Accepted::Sent)) {
+            // It tells of what others have stored.
+            self.doors.note_seen();
+        }
+        accepted
+    }
+
+    async fn try_to_store(&self, envelope: &Envelope) -> Result<Accepted, StoreError> {
         let answers = retry(&*self.clock, backoff::MAX_ATTEMPTS, || {
             store_call("send", self.store.send(vec![envelope.clone()], self.clock.now()))
         })

@@ -58,6 +58,17 @@ impl Open {
     }
 }
 
+/// What became of a commit that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is durable.
+    Happened,
+    /// It cannot happen any more.
+    DidNotHappen,
+    /// Nobody can tell.
+    Unknown,
+}
+
 /// The registry.
 #[derive(Default)]
 pub(crate) struct Waiters {
@@ -151,13 +162,22 @@ impl Waiters {
         }
     }
 
-    /// Whether the commit that took this request has happened. If so, an answer in doubt was given.
-    pub(crate) fn resolve(&self, request: &str, happened: bool) {
+    /// Whether an answer to this request is in doubt.
+    pub(crate) fn is_in_doubt(&self, request: &str) -> bool {
+        self.lock().answers.get(request).is_some_and(|asked| asked.in_doubt.is_some())
+    }
+
+    /// Says what became of the commit that took this request. If it happened, the answer in doubt
+    /// was given; if not, another one follows.
+    pub(crate) fn resolve(&self, request: &str, fate: Fate) {
         let mut state = self.lock();
         let Some(asked) = state.answers.get_mut(request) else { return };
-        if let Some(outcome) = asked.in_doubt.take()
-            && happened
-            && let Some(asked) = state.answers.remove(request)
+        let Some(outcome) = asked.in_doubt.take() else { return };
+        if fate == Fate::DidNotHappen {
+            return;
+        }
+        if let Some(asked) = state.answers.remove(request)
+            && fate == Fate::Happened
         {
             let _ = asked.answer.send(outcome);
         }

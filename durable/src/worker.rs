@@ -9,6 +9,7 @@ mod committer;
 mod deliver;
 mod effects;
 mod fetch;
+mod flight;
 mod inbox;
 mod lanes;
 mod leases;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::StoreErrorKind::Limit;
 use crate::limits;
-use crate::model::{Accepted, InstanceChange, PartitionId, Status};
+use crate::model::{Accepted, Batch, InstanceChange, PartitionId, Receipt, Status};
 
 use super::world::*;
 
@@ -97,6 +97,24 @@ pub async fn a_message_resent_after_it_was_consumed_is_a_duplicate(hub: Fixture)
     hub.commit(&lease, consuming(&["m1"])).await.unwrap();
     assert_eq!(send(&hub, sent).await, Accepted::Duplicate);
     assert_eq!(inbox(&hub, &lease).await, [""; 0]);
+}
+
+pub async fn whether_a_message_is_known_can_be_asked(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let ask = |id: &str| if_running(message(id, P0, "nobody"));
+    send(&hub, plain(message("sent", P0, "a"))).await;
+    let received = Receipt { id: "received".to_owned(), at: at(1) };
+    let batch = Batch { receipts: vec![received], ..Batch::default() };
+    hub.commit(&lease, batch).await.unwrap();
+    for id in ["sent", "received"] {
+        assert_eq!(send(&hub, ask(id)).await, Accepted::Duplicate);
+    }
+    // Asking leaves nothing behind.
+    for _ in 0..2 {
+        assert_eq!(send(&hub, ask("other")).await, Accepted::Unknown);
+    }
+    assert_eq!(send(&hub, plain(message("other", P0, "a"))).await, Accepted::Sent);
+    assert_eq!(inbox(&hub, &lease).await, ["sent", "other"]);
 }
 
 pub async fn a_refused_message_may_be_sent_again(hub: Fixture) {

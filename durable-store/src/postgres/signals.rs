@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::listeners::Listeners;
 use crate::model::{Hint, PartitionId};
@@ -29,34 +29,28 @@ const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is said that somebody listens for news.
 const LISTENING_INTERVAL: Duration = Duration::from_secs(5);
-/// For how long it is believed.
-const LISTENING_FOR: Duration = Duration::from_secs(15);
+/// It is believed for so many intervals.
+const LISTENING_FOR: u32 = 3;
 /// Words of one notification. A payload has less than 8000 bytes.
 const MAX_WORDS: usize = 1_000;
 
 /// What there is to say, and to whom.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Outbox {
     state: Mutex<State>,
     filled: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     words: BTreeSet<Word>,
-    /// Until when others listen for news.
-    news_until: Instant,
-    /// When it was last said that somebody listens here.
-    listening_since: Option<Instant>,
+    /// For so many intervals others listen for news.
+    others_listen: u32,
+    /// Whether it was said in this interval that somebody listens here.
+    said_so: bool,
 }
 
 impl Outbox {
-    fn new() -> Self {
-        let (words, now) = (BTreeSet::new(), Instant::now());
-        let state = State { words, news_until: now, listening_since: None };
-        Self { state: Mutex::new(state), filled: Notify::new() }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,25 +62,30 @@ impl Outbox {
 
     /// Says it if anybody listens for it.
     fn say_news(&self, partition: PartitionId) {
-        if Instant::now() < self.lock().news_until {
+        if self.lock().others_listen > 0 {
             self.say([Word::News(partition)]);
         }
     }
 
     /// Somebody else listens for news from now on.
     fn others_listen(&self) {
-        self.lock().news_until = Instant::now() + LISTENING_FOR;
+        self.lock().others_listen = LISTENING_FOR;
     }
 
     /// Says that somebody listens here, if it was not said lately.
     fn listen(&self) {
         let mut state = self.lock();
-        let now = Instant::now();
-        if state.listening_since.is_none_or(|since| now >= since + LISTENING_INTERVAL) {
-            state.listening_since = Some(now);
+        if !std::mem::replace(&mut state.said_so, true) {
             state.words.insert(Word::Listening);
             self.filled.notify_one();
         }
+    }
+
+    /// An interval is over.
+    fn pass(&self) {
+        let mut state = self.lock();
+        state.others_listen = state.others_listen.saturating_sub(1);
+        state.said_so = false;
     }
 
     fn take(&self) -> Vec<Word> {
@@ -134,7 +133,7 @@ impl Signals {
         seed: u64,
         partitions: u16,
     ) -> Self {
-        let (listeners, outbox) = (Listeners::new(), Arc::new(Outbox::new()));
+        let (listeners, outbox) = (Listeners::new(), Arc::<Outbox>::default());
         let channel = format!("durable.{}", names.schema());
         let sender = format!("{seed:x}");
         let mouth = Mouth {
@@ -168,7 +167,7 @@ impl Signals {
         if hints.is_empty() {
             return;
         }
-        hints.iter().for_each(|hint| self.listeners.tell(*hint));
+        self.listeners.tell_all(hints.iter().copied());
         if let Some(remote) = &self.remote {
             remote.outbox.say(hints.into_iter().map(Word::Hint));
         }
@@ -230,6 +229,7 @@ impl Mouth {
                     self.say(&self.outbox.take()).await;
                 }
                 _ = reminders.tick() => {
+                    self.outbox.pass();
                     if self.listeners.await_news() {
                         self.outbox.listen();
                     }
@@ -275,7 +275,9 @@ impl Ear {
                 loop {
                     self.missed();
                     while let Some(notification) = listener.try_recv().await? {
-                        said(notification.payload(), &self.sender).for_each(|word| self.hear(word));
+                        for word in said(notification.payload(), &self.sender) {
+                            self.hear(word);
+                        }
                     }
                 }
             }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::listeners::Listeners;
 
@@ -14,15 +14,18 @@ use super::work::Job;
 const INTERVAL: Duration = Duration::from_millis(50);
 /// The same while they do, and while a client waits for what they do.
 const ATTENTIVE_INTERVAL: Duration = Duration::from_millis(10);
-/// How long after a change another one is expected.
-const ATTENTION: Duration = Duration::from_secs(1);
+/// For so many looks after a change another one is expected.
+const ATTENTION: u32 = 100;
 
 /// Asks the writer to look, until the store is gone.
 pub(super) async fn watch(queue: mpsc::WeakSender<Job>, listeners: Listeners) {
-    let mut attentive_until = Instant::now();
+    let (mut now_and_then, mut often) = (pauses(INTERVAL), pauses(ATTENTIVE_INTERVAL));
+    let mut attention = 0_u32;
     loop {
-        let is_attentive = listeners.await_news() || Instant::now() < attentive_until;
-        sleep(if is_attentive { ATTENTIVE_INTERVAL } else { INTERVAL }).await;
+        let is_attentive = listeners.await_news() || attention > 0;
+        let pause = if is_attentive { &mut often } else { &mut now_and_then };
+        pause.tick().await;
+        attention = attention.saturating_sub(1);
         let Some(queue) = queue.upgrade().filter(|queue| !queue.is_closed()) else {
             return;
         };
@@ -36,7 +39,13 @@ pub(super) async fn watch(queue: mpsc::WeakSender<Job>, listeners: Listeners) {
         // Who waits here does not keep the store open.
         drop(queue);
         if changed.await.unwrap_or_default() {
-            attentive_until = Instant::now() + ATTENTION;
+            attention = ATTENTION;
         }
     }
+}
+
+fn pauses(interval: Duration) -> Interval {
+    let mut pauses = tokio::time::interval(interval);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pauses
 }

@@ -182,8 +182,10 @@ impl Writer {
                     self.database.drop_locks();
                 }
                 // Who is told that it happened finds the hints there.
-                hints.into_iter().for_each(|hint| self.listeners.tell(hint));
-                news.into_iter().for_each(|partition| self.listeners.tell_news(partition));
+                self.listeners.tell_all(hints);
+                for partition in news {
+                    self.listeners.tell_news(partition);
+                }
                 for (answer, output) in answers.into_iter().zip(outputs) {
                     // Nobody waits any more: it happened all the same.
                     let _ = answer.send(output);

@@ -151,7 +151,9 @@ pub enum ClientError {
         /// The operation.
         of: String,
     },
-    /// The store failed.
+    /// The store failed, or could not be reached for about ten seconds. What was on its way then
+    /// may have its effect nevertheless, now or when the store is there again, but only once: read
+    /// what became of it before sending it anew.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -13,7 +13,7 @@ use durable_store::{
 };
 use tokio::sync::{Notify, broadcast};
 
-/// What happens to one commit.
+/// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It works.
@@ -22,6 +22,8 @@ pub enum Fault {
     Before(StoreErrorKind),
     /// It happened, and fails so.
     After(StoreErrorKind),
+    /// It happened, and never returns.
+    SilenceAfter,
     /// The process dies: this call and all later ones never return, and nothing happened.
     Death,
     /// The same, after it happened.
@@ -34,6 +36,8 @@ const MAX_REFUSALS_IN_A_ROW: u32 = 3;
 
 /// Decides what happens to the commit of this number, from 1.
 type Plan = Box<dyn FnMut(u64, &Batch) -> Fault + Send>;
+/// The same for messages that are sent.
+type PlanOfSends = Box<dyn FnMut(u64, &[Envelope]) -> Fault + Send>;
 
 /// A store that passes everything on to another one, except for the faults that a test plans.
 pub struct FaultyStore {
@@ -44,8 +48,11 @@ pub struct FaultyStore {
 
 struct State {
     plan: Plan,
+    plan_of_sends: PlanOfSends,
     commits: u64,
+    sends: u64,
     dead: bool,
+    unreachable: bool,
     /// One in so many other calls is refused as unavailable; 0 is none.
     refuse_one_in: u64,
     /// By operation.
@@ -64,8 +71,11 @@ impl FaultyStore {
     pub fn new(inner: Arc<dyn Store>) -> Self {
         let state = State {
             plan: Box::new(|_, _| Fault::None),
+            plan_of_sends: Box::new(|_, _| Fault::None),
             commits: 0,
+            sends: 0,
             dead: false,
+            unreachable: false,
             refuse_one_in: 0,
             refused_in_a_row: HashMap::new(),
             random: Random::new(0),
@@ -99,6 +109,17 @@ impl FaultyStore {
         self.lock().plan = Box::new(plan);
     }
 
+    /// What happens to each call that sends messages from now on, by its number from 1.
+    pub fn plan_sends(&self, plan: impl FnMut(u64, &[Envelope]) -> Fault + Send + 'static) {
+        self.lock().plan_of_sends = Box::new(plan);
+    }
+
+    /// Whether every call is refused as unavailable from now on, except for what a worker needs to
+    /// start.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.lock().unreachable = unreachable;
+    }
+
     /// How many commits were asked for.
     pub fn commits(&self) -> u64 {
         self.lock().commits
@@ -117,12 +138,38 @@ impl FaultyStore {
     async fn pass(&self, operation: &'static str) -> Result<()> {
         let (dead, refused) = {
             let mut state = self.lock();
-            (state.dead, state.refuses(operation))
+            (state.dead, state.unreachable || state.refuses(operation))
         };
         if dead {
             std::future::pending::<()>().await;
         }
         if refused { Err(planned(StoreErrorKind::Unavailable, operation)) } else { Ok(()) }
+    }
+
+    /// Makes a call that meets a fault.
+    async fn meet<T: Send>(
+        &self,
+        fault: Fault,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        match fault {
+            Fault::None => call.await,
+            Fault::Before(kind) => Err(planned(kind, operation)),
+            Fault::After(kind) => {
+                call.await?;
+                Err(planned(kind, operation))
+            }
+            Fault::SilenceAfter => {
+                call.await?;
+                std::future::pending().await
+            }
+            Fault::Death => self.die().await,
+            Fault::DeathAfter => {
+                call.await?;
+                self.die().await
+            }
+        }
     }
 
     async fn die<T>(&self) -> T {
@@ -238,26 +285,24 @@ impl Store for FaultyStore {
             let mut state = self.lock();
             state.commits += 1;
             let number = state.commits;
-            if state.dead { Fault::Death } else { (state.plan)(number, &batch) }
+            match state.dead {
+                true => Fault::Death,
+                false if state.unreachable => Fault::Before(StoreErrorKind::Unavailable),
+                false => (state.plan)(number, &batch),
+            }
         };
-        match fault {
-            Fault::None => self.inner.commit(lease, batch).await,
-            Fault::Before(kind) => Err(planned(kind, "commit")),
-            Fault::After(kind) => {
-                self.inner.commit(lease, batch).await?;
-                Err(planned(kind, "commit"))
-            }
-            Fault::Death => self.die().await,
-            Fault::DeathAfter => {
-                self.inner.commit(lease, batch).await?;
-                self.die().await
-            }
-        }
+        self.meet(fault, "commit", self.inner.commit(lease, batch)).await
     }
 
     async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Result<Vec<Accepted>> {
         self.pass("send").await?;
-        self.inner.send(envelopes, now).await
+        let fault = {
+            let mut state = self.lock();
+            state.sends += 1;
+            let number = state.sends;
+            (state.plan_of_sends)(number, &envelopes)
+        };
+        self.meet(fault, "send", self.inner.send(envelopes, now)).await
     }
 
     async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use durable_store::{Condition, Envelope, NewInstance, Status, StoredInstance};
 use tokio::sync::{mpsc, oneshot};
 
-use super::committer::Origin;
+use super::committer::{Origin, Part};
 use super::deliver::record_of;
 use super::partition::Partition;
 use super::slots::{Mail, Resident};
@@ -100,6 +100,11 @@ impl Entrance {
             self.unclear.clear();
         }
     }
+
+    /// Messages of the inbox that were in memory come again: nothing may come in before them.
+    fn await_poll(&mut self) {
+        self.covered = None;
+    }
 }
 
 impl Partition {
@@ -140,6 +145,9 @@ impl Partition {
     }
 
     pub(super) fn take_arrival(&mut self, arrival: Arrival) {
+        if arrival.is_given_up() {
+            return;
+        }
         if self.entrance.covered.is_none_or(|covered| covered < arrival.after) {
             self.poll_wanted = true;
             self.entrance.early.push_back(arrival);
@@ -171,10 +179,7 @@ impl Partition {
         let id: Arc<str> = new.id.as_str().into();
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
         let Ok(instance) = self.decode(&stored) else { return false };
-        let (no, kind, status) = (new.no, new.kind, stored.record.status);
-        let create = Some(new);
-        let resident = Resident { instance, no, kind, status, create, had_turn: false };
-        self.slots.loaded(&id, resident);
+        self.slots.loaded(&id, Resident::new(instance, &stored.record, Some(new)));
         true
     }
 
@@ -196,6 +201,29 @@ impl Partition {
             self.slots
                 .refuse(id, |direct| direct.creates.is_some() || (has_ended && direct.if_running)),
         );
+    }
+
+    /// The instance that a start made here cannot be stored: its id is taken meanwhile, or the start
+    /// itself is too large. It was never there. What it was told goes back to where it came from, and
+    /// comes again for the instance that the store knows.
+    pub(super) fn unmake(&mut self, part: Part) {
+        let Some((id, _)) = &part.instance else { return };
+        tracing::debug!(instance = &**id, "a start is given back to be stored");
+        let next = self.pending.remove(id);
+        let mail = self.slots.unmake(id);
+        for part in std::iter::once(part).chain(next) {
+            self.put_back(part.consume.into_iter().chain(part.unschedule));
+        }
+        self.put_back(mail.into_iter().filter_map(|mail| mail.origin.stored_id()));
+    }
+
+    /// The messages with these ids are in the store, and in memory no more.
+    fn put_back(&mut self, ids: impl Iterator<Item = Arc<str>>) {
+        for id in ids {
+            self.inbox.put_back(&id);
+            self.entrance.await_poll();
+            self.poll_wanted = true;
+        }
     }
 
     /// Gives messages back once it is clear what became of the instance that they met.

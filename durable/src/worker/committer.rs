@@ -1,7 +1,7 @@
 //! What turns came to, part by part, until it is durable: collects it into a batch, commits the
 //! batch, and keeps back what may leave the worker only afterwards.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use durable_store::{
@@ -16,7 +16,6 @@ use crate::backoff;
 use crate::connection::Connection;
 use crate::message::{Body, TaskId, TimerKey};
 use crate::placement::partition_of;
-use crate::telemetry::store_call;
 use crate::turn::{ActivityStart, Answer, Outgoing, TurnOutput};
 
 /// A batch with so many bytes takes no more turns. Far below what a store accepts, so that one
@@ -36,6 +35,16 @@ pub(super) enum Origin {
     Direct(Direct),
     /// Nowhere: it came from this worker.
     Local,
+}
+
+impl Origin {
+    /// Under which id the message is stored, if it is.
+    pub(super) fn stored_id(self) -> Option<Arc<str>> {
+        match self {
+            Self::Inbox(id) | Self::Scheduled(id) => Some(id),
+            Self::Direct(_) | Self::Local => None,
+        }
+    }
 }
 
 /// What the turns of one instance came to since the last commit, or messages nobody takes.
@@ -77,6 +86,11 @@ fn timer_body(no: InstanceNo, key: TimerKey) -> Body {
 }
 
 impl Part {
+    /// An empty part of an instance.
+    pub(super) fn of(id: &Arc<str>, kind: InstanceKind) -> Self {
+        Self { instance: Some((Arc::clone(id), kind)), ..Self::default() }
+    }
+
     /// Notes that a stored message is used up.
     pub(super) fn consume(&mut self, origin: Origin) {
         match origin {
@@ -184,7 +198,9 @@ impl Part {
     }
 
     /// What is to be remembered of messages that are stored nowhere. One that made its instance is
-    /// remembered by it.
+    /// remembered by it, for as long as it is there: if this commit is in doubt, and the instance has
+    /// ended and is purged or replaced before the sender has asked again, which takes seconds at
+    /// most, it is made a second time. A receipt for each start would cost a row for each.
     fn receipts(&self) -> impl Iterator<Item = Receipt> {
         let at = self.row().map_or(Timestamp::MIN, |row| row.updated_at);
         let received = self.received.iter().filter(|direct| direct.creates.is_none());
@@ -195,6 +211,16 @@ impl Part {
     fn is_news(&self) -> bool {
         let becomes = self.row().map(|row| row.status);
         !self.replies.is_empty() || becomes != self.status_before()
+    }
+
+    /// Whether it makes an instance for a start that is stored nowhere.
+    pub(super) fn makes_unstored(&self) -> bool {
+        self.row().is_some_and(|row| row.create.is_some()) && self.has_unstored_start()
+    }
+
+    /// Whether it has taken a start that is stored nowhere.
+    pub(super) fn has_unstored_start(&self) -> bool {
+        self.received.iter().any(|direct| direct.creates.is_some())
     }
 
     /// How many rows it writes or deletes.
@@ -322,7 +348,7 @@ impl Pending {
         let known = self.by_instance.get(id).copied();
         let index = known.unwrap_or_else(|| {
             self.by_instance.insert(Arc::clone(id), self.parts.len());
-            self.parts.push(Part { instance: Some((Arc::clone(id), kind)), ..Part::default() });
+            self.parts.push(Part::of(id, kind));
             match kind {
                 InstanceKind::Orchestration => self.orchestrations += 1,
                 InstanceKind::Entity => self.entities += 1,
@@ -380,7 +406,8 @@ impl Committer {
         let Connection { store, clock, .. } = &*self.connection;
         let mut failures = 0;
         loop {
-            let result = store_call("commit", store.commit(&self.lease, build(parts))).await;
+            let commit = store.commit(&self.lease, build(parts));
+            let result = self.connection.owner_call(self.lease.partition, "commit", commit).await;
             match result {
                 Err(error) if error.is_retryable() => {
                     failures += 1;
@@ -424,39 +451,6 @@ fn build(parts: &[Part]) -> Batch {
         batch.news |= part.is_news();
     }
     batch
-}
-
-/// What is left of a commit whose outcome is not known: enough to find out, and to tell those who
-/// wait if it happened.
-#[derive(Debug, Default)]
-pub(super) struct Unresolved {
-    /// Messages of the inbox that it consumed.
-    pub(super) consumed: Vec<Arc<str>>,
-    /// Answers to callers in this process, which are stored nowhere.
-    pub(super) answers: Vec<Answer>,
-    /// The same, if the request was stored nowhere either. Who asked finds out by asking again.
-    pub(super) direct: Vec<Answer>,
-    /// Instances whose row may have changed.
-    pub(super) touched: Vec<Arc<str>>,
-}
-
-impl Unresolved {
-    /// What a commit of these parts would leave.
-    pub(super) fn of(parts: &[Part]) -> Self {
-        let received: HashSet<&str> =
-            parts.iter().flat_map(|part| &part.received).map(|direct| &*direct.id).collect();
-        let answers = parts.iter().flat_map(|part| &part.answers).cloned();
-        let (direct, answers): (Vec<Answer>, Vec<Answer>) =
-            answers.partition(|answer| received.contains(&*answer.request));
-        // They only serve to find out about the answers.
-        let consumed = parts.iter().filter(|_| !answers.is_empty()).flat_map(|p| &p.consume);
-        Self {
-            consumed: consumed.cloned().collect(),
-            touched: parts.iter().flat_map(|p| &p.instance).map(|(id, _)| id.clone()).collect(),
-            answers,
-            direct,
-        }
-    }
 }
 
 /// A change that only says that the instance cannot be continued, and why.

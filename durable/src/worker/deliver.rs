@@ -106,12 +106,7 @@ impl Partition {
         let record = &stored.record;
         self.refuse_for(id, record.status.is_terminal());
         match self.decode(stored) {
-            Ok(instance) => {
-                let (no, kind, status) = (record.no, record.kind, record.status);
-                let resident =
-                    Resident { instance, no, kind, status, create: None, had_turn: false };
-                self.slots.loaded(id, resident);
-            }
+            Ok(instance) => self.slots.loaded(id, Resident::new(instance, record, None)),
             Err(reason)
                 if record.kind == InstanceKind::Orchestration && record.status.is_terminal() =>
             {
@@ -141,9 +136,7 @@ impl Partition {
                 self.pending.drop_message(mail.origin, None);
             }
         }
-        let (no, kind, status) = (stored.record.no, stored.record.kind, stored.record.status);
-        let resident = Resident { instance, no, kind, status, create: None, had_turn: false };
-        self.slots.loaded(id, resident);
+        self.slots.loaded(id, Resident::new(instance, &stored.record, None));
         true
     }
 
@@ -178,15 +171,10 @@ impl Partition {
             input: "null".into(),
         };
         let stored = StoredInstance { record: record_of(&new), side: Vec::new() };
-        let no = new.no;
+        let create = Some(Box::new(new));
         match self.decode(&stored) {
-            Ok(instance) => {
-                let create = Some(Box::new(new));
-                let (kind, status) = (InstanceKind::Entity, Status::Running);
-                let resident = Resident { instance, no, kind, status, create, had_turn: false };
-                self.slots.loaded(id, resident);
-            }
-            Err(reason) => self.block(id, &stored.record, reason, Some(Box::new(new))),
+            Ok(instance) => self.slots.loaded(id, Resident::new(instance, &stored.record, create)),
+            Err(reason) => self.block(id, &stored.record, reason, create),
         }
     }
 

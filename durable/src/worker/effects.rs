@@ -87,7 +87,13 @@ impl Partition {
         // User code cannot unwind out of a turn. This is for errors of the engine.
         let mut output = match catch_unwind(AssertUnwindSafe(turn)) {
             Ok(output) => output,
-            Err(panic) => return self.engine_panicked(id, kind, &Failure::of_panic(&*panic)),
+            Err(panic) => {
+                let mut part = Part::of(id, kind);
+                for origin in origins {
+                    part.consume(origin);
+                }
+                return self.engine_panicked(id, part, &Failure::of_panic(&*panic));
+            }
         };
         output.change.create = resident.create.take();
         let is_first = !std::mem::replace(&mut resident.had_turn, true);
@@ -119,9 +125,14 @@ impl Partition {
         }
     }
 
-    fn engine_panicked(&mut self, id: &Arc<str>, kind: InstanceKind, failure: &Failure) {
+    /// Blocks an instance. `part` has the messages that its turn took.
+    fn engine_panicked(&mut self, id: &Arc<str>, part: Part, failure: &Failure) {
         let Some(resident) = self.slots.resident(id) else { return };
-        let (no, status) = (resident.no, resident.status);
+        let (no, kind, status) = (resident.no, resident.kind, resident.status);
+        if resident.create.is_some() && part.has_unstored_start() {
+            // Its first message has to be stored before the instance can be blocked with it.
+            return self.unmake(part);
+        }
         let create = resident.create.clone();
         let reason = format!("the engine panicked in a turn of it: {failure}");
         tracing::error!(instance = &**id, reason, "the instance is blocked");
@@ -198,9 +209,7 @@ impl Partition {
         let waiters = &self.shared.connection.waiters;
         if row.status.is_terminal() {
             waiters.set_under_way(row.no, false);
-        } else if !self.stopped.is_cancelled()
-            && part.received.iter().any(|direct| direct.creates.is_some())
-        {
+        } else if !self.stopped.is_cancelled() && part.has_unstored_start() {
             waiters.set_under_way(row.no, true);
         }
     }
@@ -235,11 +244,13 @@ impl Partition {
     /// refused alone is taken back, and its instance blocked.
     pub(super) fn refused(&mut self, mut parts: Vec<Part>, error: &StoreError) {
         if parts.len() > 1 {
-            parts.append(&mut self.single);
-            self.single = parts;
-            return;
+            return self.try_one_by_one(parts);
         }
         let Some(part) = parts.pop() else { return };
+        if part.makes_unstored() {
+            // Its first message has to be stored before the instance can be blocked with it.
+            return self.unmake(part);
+        }
         let (Some((id, kind)), Some(row)) = (part.instance.clone(), part.row()) else {
             // Ids of messages alone, which the store itself gave.
             tracing::error!(%error, "messages cannot be removed");
@@ -258,5 +269,22 @@ impl Partition {
         let mut change = blocked_change(row.no, status, busy, reason, self.now());
         change.create.clone_from(&row.create);
         self.pending.with_part(&id, kind, |part| part.change(change));
+    }
+
+    /// The batch does not agree with the store, and holds starts that are stored nowhere: their ids
+    /// may have been taken by others meanwhile. The parts are tried one by one, and what such a
+    /// start made here is dropped if it conflicts alone.
+    pub(super) fn outrun(&mut self, mut parts: Vec<Part>) {
+        if parts.len() > 1 {
+            return self.try_one_by_one(parts);
+        }
+        if let Some(part) = parts.pop() {
+            self.unmake(part);
+        }
+    }
+
+    fn try_one_by_one(&mut self, mut parts: Vec<Part>) {
+        parts.append(&mut self.single);
+        self.single = parts;
     }
 }

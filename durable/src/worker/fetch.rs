@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use durable_store::{Lease, Polled, StoreError, StoredInstance, Timestamp};
 
-use super::committer::Unresolved;
+use super::flight::Unresolved;
 use crate::backoff::retry;
 use crate::connection::Connection;
-use crate::telemetry::store_call;
 use crate::waiters::News;
 
 /// Reads under a lease are repeated until they succeed, are refused, or nobody waits any more.
@@ -33,32 +32,36 @@ pub(super) struct Loaded {
 }
 
 impl Fetcher {
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let (connection, partition) = (&self.connection, self.lease.partition);
+        retry(&*connection.clock, ATTEMPTS, || connection.owner_call(partition, operation, call()))
+            .await
+    }
+
     /// The instances that had activities under way.
     pub(super) async fn busy_instances(&self) -> Result<Vec<StoredInstance>, StoreError> {
-        let Connection { store, clock, .. } = &*self.connection;
-        retry(&**clock, ATTEMPTS, || {
-            store_call("load_partition", store.load_partition(&self.lease))
-        })
-        .await
+        let store = &self.connection.store;
+        self.call("load_partition", || store.load_partition(&self.lease)).await
     }
 
     /// Removes what an owner before let others do.
     pub(super) async fn withdraw_offers(&self) -> Result<(), StoreError> {
-        let Connection { store, clock, .. } = &*self.connection;
-        retry(&**clock, ATTEMPTS, || {
-            store_call("withdraw_offers", store.withdraw_offers(&self.lease, None))
-        })
-        .await
+        let store = &self.connection.store;
+        self.call("withdraw_offers", || store.withdraw_offers(&self.lease, None)).await
     }
 
     /// The instances with these ids; those that would be created get a number if there is no row.
     pub(super) async fn load(self, wanted: Vec<(Arc<str>, bool)>) -> Result<Loaded, StoreError> {
-        let Connection { store, clock, .. } = &*self.connection;
+        let store = &self.connection.store;
         let ids: Vec<String> = wanted.iter().map(|(id, _)| id.to_string()).collect();
-        let found = retry(&**clock, ATTEMPTS, || {
-            store_call("load_instances", store.load_instances(&self.lease, &ids))
-        })
-        .await?;
+        let found = self.call("load_instances", || store.load_instances(&self.lease, &ids)).await?;
         let known: HashSet<&str> = found.iter().map(|stored| stored.record.id.as_str()).collect();
         let missing: Vec<_> = wanted.into_iter().filter(|(id, _)| !known.contains(&**id)).collect();
         let count = missing.iter().filter(|(_, creates)| *creates).count();
@@ -72,9 +75,8 @@ impl Fetcher {
 
     /// What waits in the inbox, and what is due by `horizon`.
     pub(super) async fn poll(self, horizon: Timestamp, limit: usize) -> Result<Polled, StoreError> {
-        let Connection { store, clock, .. } = &*self.connection;
-        retry(&**clock, ATTEMPTS, || store_call("poll", store.poll(&self.lease, horizon, limit)))
-            .await
+        let store = &self.connection.store;
+        self.call("poll", || store.poll(&self.lease, horizon, limit)).await
     }
 
     /// Finds out whether commits under the epoch before happened. They cannot happen any more, and
@@ -90,21 +92,18 @@ impl Fetcher {
         let polled = self.clone().poll(Timestamp::MIN, EVERYTHING).await;
         // What a commit in doubt sent elsewhere is stored before anybody is told of it.
         self.connection.doors.note_seen();
-        let inbox = polled.as_ref().map_or(&[][..], |polled| &polled.inbox[..]);
+        let inbox = polled?.inbox;
         let stored: HashSet<&str> = inbox.iter().map(|message| message.id.as_str()).collect();
         for commit in commits {
+            if commit.consumed.is_empty() {
+                // Nothing tells.
+                continue;
+            }
             let happened = commit.consumed.iter().all(|id| !stored.contains(&**id));
-            for answer in commit.answers {
-                if polled.is_err() {
-                    waiters.forget(&answer.request);
-                } else if commit.consumed.is_empty() {
-                    // Nothing tells.
-                    waiters.forget(&answer.request);
-                } else if happened {
-                    waiters.answer(&answer.request, answer.outcome);
-                }
+            for answer in commit.settle().into_iter().filter(|_| happened) {
+                waiters.answer(&answer.request, answer.outcome);
             }
         }
-        polled.map(|_| ())
+        Ok(())
     }
 }

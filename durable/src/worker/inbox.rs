@@ -81,6 +81,11 @@ impl Inbox {
         }
     }
 
+    /// A message is in memory no more, and still stored: a poll brings it again.
+    pub(super) fn put_back(&mut self, id: &str) {
+        self.known.remove(id);
+    }
+
     pub(super) fn poll_begins(&mut self) {
         self.polling = true;
     }

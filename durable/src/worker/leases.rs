@@ -11,7 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::committer::Unresolved;
+use super::flight::Unresolved;
 use super::metrics::add;
 use super::offers::Exchange;
 use super::partition::{Exit, Partition, Shared};
@@ -75,6 +75,15 @@ pub(super) struct Leases {
     next_clean: Timestamp,
 }
 
+/// However it ends: clients of this process find their way through the store from now on.
+impl Drop for Leases {
+    fn drop(&mut self) {
+        for partition in self.held.keys() {
+            self.leave(*partition);
+        }
+    }
+}
+
 impl Leases {
     pub(super) fn new(shared: Arc<Shared>, stopped: CancellationToken, wakes: Wakes) -> Self {
         Self {
@@ -122,9 +131,6 @@ impl Leases {
             biased;
             () = stopped.cancelled() => {}
             () = self.work() => {}
-        }
-        for partition in self.held.keys() {
-            self.leave(*partition);
         }
     }
 
@@ -292,14 +298,14 @@ impl Leases {
         };
         let Some(lease) = self.by_task.remove(&id) else { return };
         let partition = lease.partition;
-        if let Exit::Stopped(Some(commit))
-        | Exit::Lost(Some(commit))
-        | Exit::Failed { unresolved: Some(commit), .. } = &mut exit
+        if let Exit::Stopped(commit) | Exit::Lost(commit) | Exit::Failed { unresolved: commit, .. } =
+            &mut exit
+            && let Some(commit) = commit.take()
         {
             let (epoch, until) = (lease.epoch, self.expiry());
             let doubt = Doubt { epoch, until, commits: Vec::new() };
             let doubt = self.doubts.entry(partition).or_insert(doubt);
-            doubt.commits.push(std::mem::take(commit));
+            doubt.commits.push(commit);
         }
         let is_current =
             self.held.get(&partition).is_some_and(|held| held.lease.epoch == lease.epoch);
@@ -333,15 +339,7 @@ impl Leases {
     /// if the partition has not come back to tell.
     fn give_up_answers(&mut self) {
         let now = self.now();
-        let connection = &self.shared.connection;
-        self.doubts.retain(|_, doubt| {
-            let waits = doubt.until > now;
-            let answers = doubt.commits.iter().flat_map(|commit| &commit.answers);
-            for answer in answers.filter(|_| !waits) {
-                connection.waiters.forget(&answer.request);
-            }
-            waits
-        });
+        self.doubts.retain(|_, doubt| doubt.until > now);
     }
 
     /// The commits in doubt that the owner under this lease can find out about. If somebody else

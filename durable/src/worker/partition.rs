@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::activities::{Activities, Ended};
 use super::arrivals::Entrance;
-use super::committer::{BatchLimits, Committer, Part, Pending, Unresolved};
+use super::committer::{BatchLimits, Committer, Part, Pending};
 use super::fetch::{Fetcher, Loaded};
+use super::flight::{Flight, Landed, Unresolved};
 use super::inbox::Inbox;
 use super::lanes::Lane;
 use super::metrics::{Counters, add};
@@ -80,7 +81,6 @@ pub(super) struct Running {
     pub(super) cancellation: CancellationToken,
 }
 
-type Flight = Pin<Box<dyn Future<Output = (Vec<Part>, Result<(), StoreError>)> + Send>>;
 pub(super) type Fetch<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// A partition under one lease.
@@ -100,8 +100,6 @@ pub(super) struct Partition {
     ended: mpsc::UnboundedReceiver<Ended>,
     lane: Lane,
     flight: Option<Flight>,
-    /// What is left of the commit under way if its outcome is never known.
-    in_doubt: Option<Unresolved>,
     /// Where clients of this process hand messages over.
     pub(super) entrance: Entrance,
     load: Option<Fetch<Loaded>>,
@@ -116,7 +114,7 @@ pub(super) struct Partition {
     /// The partition is to be left in good order.
     pub(super) draining: CancellationToken,
     pub(super) stopped: CancellationToken,
-    /// Parts that follow a batch that was too large, to be committed one by one.
+    /// Parts of a batch that was refused as a whole, to be committed one by one.
     pub(super) single: Vec<Part>,
     progress: bool,
     grace_until: Option<Timestamp>,
@@ -147,7 +145,6 @@ impl Partition {
             ended,
             lane: Lane::of(Arc::clone(&shared.connection.store)),
             flight: None,
-            in_doubt: None,
             entrance: Entrance::new(arrivals),
             load: None,
             poll: None,
@@ -190,7 +187,7 @@ impl Partition {
             running.cancellation.cancel();
         }
         match exit {
-            Exit::Stopped(_) if self.flight.is_some() => Exit::Stopped(self.take_doubt()),
+            Exit::Stopped(_) => Exit::Stopped(self.flight.take().map(Flight::abandon)),
             exit => exit,
         }
     }
@@ -238,19 +235,13 @@ impl Partition {
         Ok(())
     }
 
-    /// What is left of the commit under way. Callers whose requests are stored nowhere find out
-    /// about it themselves, so they get the answers that they may have been given.
-    fn take_doubt(&mut self) -> Option<Unresolved> {
-        let mut unresolved = self.in_doubt.take()?;
-        for answer in unresolved.direct.drain(..) {
-            self.shared.connection.waiters.doubt(&answer.request, answer.outcome);
-        }
-        Some(unresolved)
+    /// Why the partition has to be left after this error.
+    pub(super) fn failed(&mut self, error: &StoreError) -> Exit {
+        let unresolved = self.flight.take().map(Flight::abandon);
+        self.exit(error, unresolved)
     }
 
-    pub(super) fn failed(&mut self, error: &StoreError) -> Exit {
-        let is_open = self.flight.is_some() || error.kind() == StoreErrorKind::OutcomeUnknown;
-        let unresolved = if is_open { self.take_doubt() } else { None };
+    fn exit(&self, error: &StoreError, unresolved: Option<Unresolved>) -> Exit {
         let partition = self.committer.lease.partition.0;
         match error.kind() {
             StoreErrorKind::LeaseLost => Exit::Lost(unresolved),
@@ -286,11 +277,13 @@ impl Partition {
         if !self.lane.take() {
             return;
         }
-        let parts =
-            if self.single.is_empty() { self.pending.take() } else { vec![self.single.remove(0)] };
-        self.entrance.commit_begins();
-        self.in_doubt = Some(Unresolved::of(&parts));
-        self.flight = Some(Box::pin(self.committer.clone().commit(parts)));
+        let parts = if self.single.is_empty() {
+            self.entrance.commit_begins();
+            self.pending.take()
+        } else {
+            vec![self.single.remove(0)]
+        };
+        self.flight = Some(Flight::begin(self.committer.clone(), parts));
     }
 
     fn begin_fetch(&mut self) {
@@ -337,10 +330,10 @@ impl Partition {
             () = self.draining.cancelled(), if self.grace_until.is_none() => {
                 self.begin_drain();
             }
-            (parts, result) = ready(&mut self.flight) => {
-                self.flight = None;
+            landed = ready(&mut self.flight) => {
+                let doubt = self.flight.take().map(Flight::landed);
                 self.lane.leave();
-                self.committed(parts, result)?;
+                self.committed(landed, doubt)?;
             }
             () = self.lane.comes() => {}
             // Before what may be ready without end.
@@ -395,22 +388,43 @@ impl Partition {
         self.flight.is_none() && self.pending.is_empty() && self.single.is_empty()
     }
 
-    fn committed(&mut self, parts: Vec<Part>, result: Result<(), StoreError>) -> Result<(), Exit> {
-        self.entrance.commit_ends(!self.is_settled());
+    fn committed(
+        &mut self,
+        (parts, result): Landed,
+        mut doubt: Option<Unresolved>,
+    ) -> Result<(), Exit> {
+        if let Err(error) = &result
+            && error.kind() == StoreErrorKind::OutcomeUnknown
+        {
+            // Before the parts are dropped, whose senders then ask again.
+            if let Some(doubt) = &mut doubt {
+                doubt.leave_to_callers();
+            }
+            return Err(self.exit(error, doubt));
+        }
+        // Whoever is to be told now is in the parts.
+        drop(doubt.map(Unresolved::settle));
         match result {
             Ok(()) => {
                 self.progress = true;
                 add(&self.shared.counters.commits, 1);
                 add(&self.shared.counters.rows, parts.iter().map(Part::rows).sum());
                 self.release(parts);
-                Ok(())
             }
-            Err(error) if error.kind() == StoreErrorKind::Limit => {
-                self.refused(parts, &error);
-                Ok(())
+            Err(error) if error.kind() == StoreErrorKind::Limit => self.refused(parts, &error),
+            Err(error)
+                if error.kind() == StoreErrorKind::Conflict
+                    && parts.iter().any(Part::makes_unstored) =>
+            {
+                self.outrun(parts);
             }
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => return Err(self.exit(&error, None)),
         }
+        // What is tried part by part is one commit to those who wait for it.
+        if self.single.is_empty() {
+            self.entrance.commit_ends(!self.is_settled());
+        }
+        Ok(())
     }
 
     fn begin_drain(&mut self) {

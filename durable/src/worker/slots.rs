@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use durable_store::{InstanceKind, InstanceNo, NewInstance, Status, Timestamp};
+use durable_store::{InstanceKind, InstanceNo, InstanceRecord, NewInstance, Status, Timestamp};
 use lru::LruCache;
 
 use super::arrivals::Direct;
@@ -63,6 +63,18 @@ pub(super) struct Resident {
     pub(super) create: Option<Box<NewInstance>>,
     /// Whether it has had a turn since it was loaded.
     pub(super) had_turn: bool,
+}
+
+impl Resident {
+    /// An instance as its row says, which `create` makes if it is not stored yet.
+    pub(super) fn new(
+        instance: Instance,
+        record: &InstanceRecord,
+        create: Option<Box<NewInstance>>,
+    ) -> Self {
+        let InstanceRecord { no, kind, status, .. } = *record;
+        Self { instance, no, kind, status, create, had_turn: false }
+    }
 }
 
 #[allow(clippy::struct_excessive_bools)] // They are independent of each other.
@@ -345,6 +357,15 @@ impl Slots {
             self.resident.fetch_sub(1, Ordering::Relaxed);
         }
         self.idle.pop(id);
+    }
+
+    /// The instance in memory is none that is stored or will be. Gives its mail back.
+    pub(super) fn unmake(&mut self, id: &Arc<str>) -> Vec<Mail> {
+        self.unload(id);
+        let Some(slot) = self.by_id.get_mut(id) else { return Vec::new() };
+        slot.uncommitted = 0;
+        (slot.outdated, slot.blocked) = (false, false);
+        self.take_mail(id)
     }
 
     /// A part of the instance is durable, or was taken back.

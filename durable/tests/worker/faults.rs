@@ -1,10 +1,11 @@
 //! Stores that fail and processes that die, at every commit: what comes out is always the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use durable::store::{InstanceQuery, Status, Store, StoreErrorKind as Kind};
+use durable::store::{Condition, InstanceQuery, Status, Store, StoreErrorKind as Kind};
 use durable::testing::{self, Fault, FaultyStore, TestHub};
-use durable::{Client, Clock};
+use durable::{Client, ClientError, Clock};
 
 use crate::programs::*;
 
@@ -126,6 +127,112 @@ async fn a_local_caller_gets_its_answer_whatever_becomes_of_the_commit() {
     }
 }
 
+/// A commit is in doubt, and so is what the caller stores after it: only what the commit itself left
+/// says that it happened.
+#[tokio::test]
+async fn an_answer_in_doubt_is_believed_only_if_its_commit_happened() {
+    for (fault, expected) in
+        [(Fault::Before(Kind::OutcomeUnknown), 11), (Fault::After(Kind::OutcomeUnknown), 1)]
+    {
+        let (world, faulty) = World::new().faulty();
+        let worker = world.worker().await;
+        let elsewhere = world.stranger();
+        // The next commits take their time, so that the caller is sooner with what he finds out.
+        faulty.plan(move |number, _| match number {
+            1 => fault,
+            2..=4 => Fault::Before(Kind::Unavailable),
+            _ => Fault::None,
+        });
+        faulty.plan_sends(move |number, _| {
+            if number == 1 {
+                at_once(elsewhere.entity::<Counter>("c").add(10).signal()).unwrap();
+            }
+            if number <= 2 { Fault::After(Kind::OutcomeUnknown) } else { Fault::None }
+        });
+        let counter = worker.client().entity::<Counter>("c");
+        assert_eq!(world.drive(counter.add(1).into_future()).await.unwrap(), expected);
+        assert_eq!(world.drive(counter.get().into_future()).await.unwrap(), 11);
+    }
+}
+
+/// The commit did not happen, but what the caller stored after it may have been heard of or not.
+#[tokio::test]
+async fn an_answer_of_which_nobody_knows_is_lost() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|number, _| match number {
+        1 => Fault::Before(Kind::OutcomeUnknown),
+        2..=4 => Fault::Before(Kind::Unavailable),
+        _ => Fault::None,
+    });
+    let mut is_first = true;
+    faulty.plan_sends(move |_, envelopes| {
+        let is_stored = envelopes.iter().all(|sent| matches!(sent.condition, Condition::None));
+        let is_unheard = is_stored && std::mem::take(&mut is_first);
+        if is_unheard { Fault::After(Kind::OutcomeUnknown) } else { Fault::None }
+    });
+    let counter = worker.client().entity::<Counter>("c");
+    let lost = world.drive(counter.add(1).into_future()).await;
+    assert!(matches!(lost, Err(ClientError::AnswerLost { .. })), "{lost:?}");
+    assert_eq!(world.drive(counter.get().into_future()).await.unwrap(), 1);
+}
+
+/// A commit has happened, and its worker is gone before it hears of that.
+#[tokio::test]
+async fn who_called_finds_out_what_a_worker_that_was_dropped_had_done() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|_, _| Fault::SilenceAfter);
+    let counter = worker.client().entity::<Counter>("a");
+    let call = tokio::spawn(counter.add(1).into_future());
+    settle(200).await;
+    drop(worker);
+    assert_eq!(world.drive_to_end(call).await.unwrap().unwrap(), 1);
+    // The client goes on with whoever comes.
+    faulty.plan(|_, _| Fault::None);
+    let call = tokio::spawn(counter.add(1).into_future());
+    settle(200).await;
+    let _next = world.worker().await;
+    assert_eq!(world.drive_to_end(call).await.unwrap().unwrap(), 2);
+}
+
+/// The same where the call was stored, so that its caller does not send it again.
+#[tokio::test]
+async fn nobody_waits_for_an_answer_that_a_worker_took_with_it() {
+    let (world, faulty) = World::new().faulty();
+    let worker = world.worker().await;
+    faulty.plan(|number, _| match number {
+        1 => Fault::Before(Kind::LeaseLost),
+        _ => Fault::SilenceAfter,
+    });
+    let counter = worker.client().entity::<Counter>("a");
+    let call = tokio::spawn(counter.add(1).into_future());
+    world.drive(world.clock.sleep_until(world.now() + Duration::from_secs(3))).await;
+    assert_eq!(faulty.commits(), 2);
+    drop(worker);
+    let lost = world.drive_to_end(call).await.unwrap();
+    assert!(matches!(lost, Err(ClientError::AnswerLost { .. })), "{lost:?}");
+}
+
+/// The same where the runtime of the worker ends under it.
+#[test]
+fn a_caller_outlives_the_runtime_of_the_worker() {
+    let (world, faulty) = World::new().faulty();
+    let below = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let here = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let worker = below.block_on(world.worker());
+    faulty.plan(|_, _| Fault::SilenceAfter);
+    let counter = worker.client().entity::<Counter>("a");
+    let call = here.spawn(counter.add(1).into_future());
+    here.block_on(async {
+        while faulty.commits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    drop(below);
+    assert_eq!(here.block_on(world.drive_to_end(call)).unwrap().unwrap(), 1);
+}
+
 /// Kills the worker at each commit in turn, before and after it, until none is left.
 async fn sweep(resident: usize) {
     testing::crash_at_every_commit(
@@ -147,9 +254,7 @@ async fn a_worker_without_residents_that_dies_at_any_commit_changes_nothing() {
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_blocks_only_who_made_it() {
-    let world = World::new();
-    let faulty = Arc::new(FaultyStore::new(world.memory.clone()));
-    let world = World { store: faulty.clone(), ..world };
+    let (world, faulty) = World::new().faulty();
     let worker = world.worker().await;
     let client = worker.client();
     let poisonous = client.start(approval().instance_id("poison")).await.unwrap();

@@ -1,11 +1,14 @@
 //! The programs that the tests run, and a world to run them in.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use durable::prelude::*;
 use durable::store::{MemoryStore, Store};
+use durable::testing::FaultyStore;
 use durable::{Client, Clock, VirtualClock, Worker, WorkerBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,13 @@ impl World {
         self
     }
 
+    /// The same, with a store between them that fails as it is told.
+    pub fn faulty(self) -> (Self, Arc<FaultyStore>) {
+        let faulty = Arc::new(FaultyStore::new(self.memory.clone()));
+        let store: Arc<dyn Store> = faulty.clone();
+        (self.with(|_| store), faulty)
+    }
+
     pub fn builder(&self) -> WorkerBuilder {
         let builder = programs(Worker::builder(self.store.clone()));
         self.told(builder)
@@ -106,8 +116,38 @@ impl World {
         self.clock.drive(future).await
     }
 
+    /// The same, if the future ends at all.
+    pub async fn drive_to_end<T>(&self, future: impl Future<Output = T>) -> T {
+        let late = self.clock.sleep_until(self.now() + Duration::from_mins(5));
+        let future = Box::pin(future);
+        self.drive(async {
+            tokio::select! {
+                biased;
+                output = future => output,
+                () = late => panic!("it does not end"),
+            }
+        })
+        .await
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+/// Lets everything else run.
+pub async fn settle(yields: usize) {
+    for _ in 0..yields {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Runs a future to its end that waits for nobody, as none does that uses the memory store alone.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(tokio::task::unconstrained(future)).poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
     }
 }
 
