@@ -64,7 +64,7 @@ fn odd_names_links_and_empty_directories_are_added_up() {
 fn killed_at_random_moments_it_counts_everything_once() {
     let mut random = process::random();
     let place = tempfile::tempdir().unwrap();
-    for n in 0..400 {
+    for n in 0..1_200 {
         let folder = place.path().join(format!("root/{}/{}/{n}", n % 5, n % 11));
         fs::create_dir_all(&folder).unwrap();
         for file in 0..random.u32(0..8) {

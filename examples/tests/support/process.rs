@@ -111,7 +111,7 @@ pub(crate) fn interrupted(
         let mut command = command();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let Run { killed, output } = if runs.len() < most {
-            kill_after(child, moment(random, whole, 3..30))
+            kill_after(child, moment(random, whole, 5..40))
         } else {
             Run { killed: false, output: child.wait_with_output().unwrap() }
         };
