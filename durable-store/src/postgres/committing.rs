@@ -23,8 +23,10 @@ use super::pool::{Delays, Ran, Used};
 use super::sql;
 use super::statement::{Names, Part, Statement, Value};
 
-/// Statements that are under way at the same time. Each has its price however much it carries.
-const LANES: usize = 1;
+/// Statements that are under way at the same time. Each has its price however much it carries: a
+/// start took 19 µs of the server's processor with one lane, 26 with two, 29 with three, and 33 when
+/// each partition had a statement of its own. A second one works while the first waits for the disk.
+const LANES: usize = 2;
 /// Most text of commits that share a statement, in bytes; a larger one is sent alone.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
 
@@ -110,10 +112,7 @@ impl Grouped for Shared {
 
 /// What is committed, as it waits.
 pub(super) fn commits() -> Gathering<Shared> {
-    Gathering::new(
-        std::env::var("X_LANES").ok().and_then(|v| v.parse().ok()).unwrap_or(LANES),
-        MAX_GROUP_BYTES,
-    )
+    Gathering::new(LANES, MAX_GROUP_BYTES)
 }
 
 /// Makes a commit, alone or with others.

@@ -63,9 +63,7 @@ impl<T: Grouped> Gathering<T> {
     async fn board(&self) -> Vec<T> {
         self.boarding.fetch_add(1, Ordering::AcqRel);
         self.boards.notify_waiters();
-        for _ in
-            0..std::env::var("X_Y").ok().and_then(|v| v.parse().ok()).unwrap_or(BOARDING_YIELDS)
-        {
+        for _ in 0..BOARDING_YIELDS {
             tokio::task::yield_now().await;
         }
         self.boarding.fetch_sub(1, Ordering::AcqRel);

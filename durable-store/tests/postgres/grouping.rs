@@ -14,7 +14,7 @@ use crate::sharing::{turns, waits_for_a_lock};
 use crate::world::{new_schema, number, open, other, run};
 
 /// Statements that a store has under way at the same time.
-const LANES: usize = 1;
+const LANES: usize = 2;
 
 /// A hub whose partitions have an instance each.
 struct Team {
