@@ -110,6 +110,10 @@ impl Finder<'_> {
 
     fn meaning_of_block(&self, block: &Block) -> Meaning {
         match block.stmts.last() {
+            // The name of something in the block itself, of which nothing is known here.
+            Some(syn::Stmt::Expr(Expr::Path(path), None)) if binds(block, &path.path) => {
+                Meaning::Other
+            }
             Some(syn::Stmt::Expr(tail, None)) => self.meaning(tail),
             _ => Meaning::Other,
         }
@@ -135,6 +139,15 @@ impl Finder<'_> {
             ),
         );
     }
+}
+
+/// Whether a `let` of the block gives this name to something.
+fn binds(block: &Block, path: &syn::Path) -> bool {
+    let lets = block.stmts.iter().filter_map(|stmt| match stmt {
+        syn::Stmt::Local(local) => Some(&local.pat),
+        _ => None,
+    });
+    lets.flat_map(bindings).any(|binding| path.is_ident(&binding.ident))
 }
 
 /// What a choice gives: all that it chooses from is of one type, or leaves.

@@ -36,14 +36,13 @@ impl Listeners {
         let _ = self.news.send(partition);
     }
 
-    /// Anything may have happened in a hub of so many partitions.
+    /// Anything may have happened in so many partitions.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn tell_everything(&self, partitions: u16) {
+    pub(crate) fn tell_of_partitions(&self, partitions: u16) {
         for partition in (0..partitions).map(PartitionId) {
             self.tell(Hint::Messages(partition));
             self.tell_news(partition);
         }
-        self.tell(Hint::Offers);
     }
 
     pub(crate) fn hints(&self) -> broadcast::Receiver<Hint> {

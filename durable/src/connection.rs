@@ -139,7 +139,7 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Makes a call for the owner of a partition. Who waits for him hears if it fails.
+    /// Makes a call for the owner of a partition. Who waits for him hears if the store is away.
     pub(crate) async fn owner_call<T>(
         &self,
         partition: PartitionId,
@@ -147,7 +147,10 @@ impl Connection {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let result = store_call(operation, call).await;
-        if result.is_err() {
+        let is_away = |error: &StoreError| {
+            error.is_retryable() || error.kind() == StoreErrorKind::OutcomeUnknown
+        };
+        if result.as_ref().is_err_and(is_away) {
             self.doors.note_failure(partition);
         }
         result

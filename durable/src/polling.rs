@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use durable_store::{PartitionId, StoreError, Timestamp};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use crate::connection::Connection;
 use crate::error::Outcome;
@@ -44,11 +45,7 @@ impl Ear {
     async fn hear(&mut self) -> Where {
         if let Self::Open(news) = self {
             match news.recv().await {
-                Ok(partition) => {
-                    let mut partitions = HashSet::from([partition]);
-                    partitions.extend(std::iter::from_fn(|| news.try_recv().ok()));
-                    return Where::In(partitions);
-                }
+                Ok(partition) => return more(partition, news),
                 Err(RecvError::Lagged(_)) => return Where::Anywhere,
                 Err(RecvError::Closed) => *self = Self::Deaf,
             }
@@ -57,13 +54,27 @@ impl Ear {
     }
 }
 
+/// What there is beside the first.
+fn more(first: PartitionId, news: &mut broadcast::Receiver<PartitionId>) -> Where {
+    let mut partitions = HashSet::from([first]);
+    loop {
+        match news.try_recv() {
+            Ok(partition) => partitions.insert(partition),
+            Err(TryRecvError::Lagged(_)) => return Where::Anywhere,
+            // What is closed is noticed by who waits for it.
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Where::In(partitions),
+        };
+    }
+}
+
 /// The poll of a connection. Lives while somebody waits.
 pub(crate) struct Polling {
     connection: Arc<Connection>,
     ear: Ear,
-    /// The time to the next poll, if no news come before.
+    /// The time from one poll to the next, whatever is told in between.
     interval: Duration,
-    /// No poll begins before.
+    next_poll: Timestamp,
+    /// Nothing is looked for before.
     rests_until: Timestamp,
     rounds: u64,
 }
@@ -82,10 +93,11 @@ impl Polling {
         Self {
             // Before he reads for himself, so that he misses nothing.
             ear: if is_told { Ear::Closed } else { Ear::Open(connection.store.news()) },
-            connection,
             interval: FIRST_POLL,
+            next_poll: connection.clock.now() + FIRST_POLL,
             rests_until: Timestamp::MIN,
             rounds: 0,
+            connection,
         }
     }
 
@@ -93,31 +105,48 @@ impl Polling {
     pub(crate) async fn run(mut self) {
         loop {
             let place = self.next_news().await;
+            let begun = self.connection.clock.now();
             let Some(open) = self.look(&place) else { return };
-            if !open.is_empty() {
-                self.poll(&open).await;
+            let found = if open.is_empty() { 0 } else { self.poll(&open).await };
+            let now = self.connection.clock.now();
+            let rest = now.saturating_since(begun) * POLL_SHARE;
+            self.rests_until = now + rest.min(POLL_INTERVAL);
+            if matches!(place, Where::Anywhere) {
+                let next = if found > 0 { FIRST_POLL } else { self.interval * 2 };
+                self.interval = next.min(POLL_INTERVAL);
+                self.next_poll = now + self.interval;
             }
         }
     }
 
-    /// Waits until there may be news, and says where.
+    /// Waits until there may be news of what others do, and says where.
     async fn next_news(&mut self) -> Where {
-        let Connection { clock, waiters, .. } = &*self.connection;
+        let Connection { clock, waiters, doors, .. } = &*self.connection;
         if self.rests_until > clock.now() {
             clock.sleep_for_upkeep(self.rests_until).await;
         }
         loop {
             tokio::select! {
                 biased;
-                place = self.ear.hear() => return place,
+                // However much is told: what is lost is found by this.
+                () = clock.sleep_for_upkeep(self.next_poll) => return Where::Anywhere,
                 () = waiters.begun.notified(), if self.interval > FIRST_POLL => {
                     self.interval = FIRST_POLL;
+                    self.next_poll = self.next_poll.min(clock.now() + FIRST_POLL);
                     if matches!(self.ear, Ear::Closed) {
                         // What was told before he listens is read.
                         return Where::Anywhere;
                     }
                 }
-                () = clock.sleep_for_upkeep(clock.now() + self.interval) => return Where::Anywhere,
+                place = self.ear.hear() => match place {
+                    Where::Anywhere => return Where::Anywhere,
+                    Where::In(mut partitions) => {
+                        partitions.retain(|partition| !doors.is_open(*partition));
+                        if !partitions.is_empty() {
+                            return Where::In(partitions);
+                        }
+                    }
+                },
             }
         }
     }
@@ -127,9 +156,7 @@ impl Polling {
         let connection = Arc::clone(&self.connection);
         let Connection { doors, waiters, .. } = &*connection;
         if let Where::In(partitions) = place {
-            let is_wanted =
-                |partition| partitions.contains(&partition) && !doors.is_open(partition);
-            return waiters.open(is_wanted);
+            return waiters.open(|partition| partitions.contains(&partition));
         }
         let elsewhere = waiters.open(|partition| !doors.is_open(partition))?;
         self.listen(!elsewhere.is_empty());
@@ -143,27 +170,22 @@ impl Polling {
 
     /// Listens for news, or does not.
     fn listen(&mut self, somebody_waits: bool) {
+        if !somebody_waits {
+            self.interval = POLL_INTERVAL;
+        }
         match &self.ear {
             Ear::Closed if somebody_waits => self.ear = Ear::Open(self.connection.store.news()),
-            Ear::Open(_) | Ear::Closed if !somebody_waits => {
-                self.ear = Ear::Closed;
-                self.interval = POLL_INTERVAL;
-            }
+            Ear::Open(_) if !somebody_waits => self.ear = Ear::Closed,
             _ => {}
         }
     }
 
-    async fn poll(&mut self, open: &Open) {
-        let connection = &*self.connection;
-        let begun = connection.clock.now();
+    /// Returns how many news there were.
+    async fn poll(&self, open: &Open) -> usize {
         // A failure has been reported, and the next round is the retry.
-        let instances = poll_instances(connection, &open.ids).await.unwrap_or(0);
-        let answers = poll_answers(connection, &open.requests).await.unwrap_or(0);
-        let next = if instances + answers > 0 { FIRST_POLL } else { self.interval * 2 };
-        let now = connection.clock.now();
-        let rest = (now.saturating_since(begun) * POLL_SHARE).min(POLL_INTERVAL);
-        self.rests_until = now + rest;
-        self.interval = next.min(POLL_INTERVAL);
+        let instances = poll_instances(&self.connection, &open.ids).await.unwrap_or(0);
+        let answers = poll_answers(&self.connection, &open.requests).await.unwrap_or(0);
+        instances + answers
     }
 }
 

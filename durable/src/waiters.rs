@@ -19,6 +19,7 @@ const MAX_UNDER_WAY: NonZeroUsize = match NonZeroUsize::new(4_096) {
     Some(count) => count,
     None => NonZeroUsize::MIN,
 };
+
 /// What is known of an instance that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {

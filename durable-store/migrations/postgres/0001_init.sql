@@ -61,7 +61,8 @@ CREATE TABLE instance (
 ) WITH (fillfactor = 60);
 CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
 CREATE INDEX instance_name ON instance (name);
--- Rows are added in the order of this: ranges of pages are enough, and cost a start nothing.
+-- Rows come in the order of this, so ranges of pages say enough, and cost a start nothing. Where rows
+-- take the places of purged ones the ranges grow wider, and a query by it reads more.
 CREATE INDEX instance_created ON instance USING brin (created_at) WITH (autosummarize = on);
 CREATE INDEX instance_tags ON instance USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL;
 CREATE INDEX instance_busy ON instance (no) WHERE busy;

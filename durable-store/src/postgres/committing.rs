@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinSet;
 
 use crate::check::lease_lost;
 use crate::error::{StoreError, StoreErrorKind};
@@ -118,7 +119,7 @@ pub(super) fn commits() -> Gathering<Shared> {
 /// Makes a commit, alone or with others.
 async fn make(inner: &Arc<Inner>, commit: Commit) -> Result<Known> {
     if let Some(_lane) = Lane::<Shared>::alone(inner) {
-        return inner.apply(&commit, None).await;
+        return inner.apply(commit, None, || true).await;
     }
     let (answer, answers) = oneshot::channel();
     hand_in(inner, Shared { commit, answer });
@@ -129,27 +130,39 @@ async fn make(inner: &Arc<Inner>, commit: Commit) -> Result<Known> {
     answers.await.unwrap_or_else(ended)
 }
 
-/// Makes commits of several partitions in one statement, or each alone if one of them keeps the
-/// others from it.
-async fn commit_group(inner: &Arc<Inner>, mut group: Vec<Shared>) {
+/// Makes commits of several partitions in one statement, or each alone if that cannot be.
+async fn commit_group(inner: &Arc<Inner>, group: Vec<Shared>) {
+    // One whose own parts have to see each other would keep the others from it.
+    let (apart, mut together): (Vec<Shared>, Vec<Shared>) =
+        group.into_iter().partition(|shared| is_entangled(&leased(&[&shared.commit])));
     // Whoever locks the same rows does so in the same order.
-    group.sort_by_key(|shared| shared.commit.lease.partition);
-    let together = if group.len() > 1 { inner.apply_together(&group).await } else { Ok(false) };
-    for Shared { commit, answer } in group {
-        match &together {
-            Ok(true) => {
+    together.sort_by_key(|shared| shared.commit.lease.partition);
+    let mut alone = JoinSet::new();
+    match inner.apply_together(&together).await {
+        Ok(true) => {
+            for Shared { commit, answer } in together {
                 // Nobody waits any more: it happened all the same.
                 let _ = answer.send(Ok(commit.before.next()));
             }
-            others => {
-                let doubt = others.as_ref().err().and_then(Failure::doubt);
-                let inner = Arc::clone(inner);
-                tokio::spawn(async move {
-                    let _ = answer.send(inner.apply(&commit, doubt).await);
-                });
+        }
+        failed => {
+            for shared in together {
+                let doubt = failed.as_ref().err().and_then(Failure::doubt);
+                alone.spawn(apply_alone(Arc::clone(inner), shared, doubt));
             }
         }
     }
+    for shared in apart {
+        alone.spawn(apply_alone(Arc::clone(inner), shared, None));
+    }
+    // The lane is left when all is done.
+    alone.join_all().await;
+}
+
+async fn apply_alone(inner: Arc<Inner>, shared: Shared, doubt: Option<Failure>) {
+    let Shared { commit, answer } = shared;
+    let result = inner.apply(commit, doubt, || !answer.is_closed()).await;
+    let _ = answer.send(result);
 }
 
 impl Inner {
@@ -206,20 +219,25 @@ impl Inner {
     /// them have happened; otherwise none has.
     async fn apply_together(&self, group: &[Shared]) -> Ran<bool> {
         let commits: Vec<&Commit> = group.iter().map(|shared| &shared.commit).collect();
-        match Script::of_group(&self.names, &commits) {
-            Some(script) => self.run_script(&script).await,
-            None => Ok(false),
+        if commits.len() < 2 || is_entangled(&leased(&commits)) {
+            return Ok(false);
         }
+        self.run_script(&Script::of(&self.names, &commits)).await
     }
 
     /// Sends the commit until it is known what became of it. If it is open whether it has happened
-    /// already, `doubt` is the failure that left it so.
-    async fn apply(&self, commit: &Commit, mut doubt: Option<Failure>) -> Result<Known> {
-        let Commit { lease, batch, mark, .. } = commit;
-        let mut before = commit.before;
+    /// already, `doubt` is the failure that left it so. `is_wanted` says whether somebody still waits
+    /// for it: one that nobody waits for must not come after one that was begun later.
+    async fn apply(
+        &self,
+        mut commit: Commit,
+        mut doubt: Option<Failure>,
+        is_wanted: impl Fn() -> bool,
+    ) -> Result<Known> {
         let mut delays = Delays::default();
         loop {
-            let script = Script::new(&self.names, (lease, batch), before, *mark);
+            let script = Script::of(&self.names, &[&commit]);
+            let Commit { lease, before, mark, .. } = &mut commit;
             let failure = match self.run_script(&script).await {
                 Ok(true) => return Ok(before.next()),
                 Ok(false) => {
@@ -230,10 +248,13 @@ impl Inner {
                     match part {
                         // It had happened. The lease may be lost since then, as after any commit.
                         Some(part) if part.mark == *mark => {
-                            return Ok(Known { commits: part.commits, ..before });
+                            return Ok(Known { commits: part.commits, ..*before });
                         }
                         Some(part)
-                            if part.owned && part.epoch == lease.epoch && delays.next().await =>
+                            if part.owned
+                                && part.epoch == lease.epoch
+                                && is_wanted()
+                                && delays.next().await =>
                         {
                             // A commit of this process that nobody waited for came in between.
                             before.commits = part.commits;
@@ -332,41 +353,39 @@ struct Script {
 }
 
 impl Script {
-    fn new(names: &Names, leased: Leased<'_>, before: Known, mark: i64) -> Self {
-        let (lease, _) = leased;
-        let groups = of_batches(&[leased]);
-        let values = vec![
-            Value::Number(mark),
-            Value::Number(i64::from(lease.partition.0)),
-            Value::Number(lease.epoch),
-            Value::Number(before.commits),
-        ];
-        let mut first = Statement::of(names, sql::GATE_COMMIT, values);
-        if !is_entangled(&[leased]) {
-            close(&mut first, groups.into_iter().flatten());
-            return Self { first, then: Vec::new() };
-        }
-        close(&mut first, std::iter::empty());
-        Self { first, then: behind(names, groups) }
-    }
-
-    /// Several commits in one statement, if none has to see what another did.
-    fn of_group(names: &Names, commits: &[&Commit]) -> Option<Self> {
-        let leased: Vec<Leased<'_>> = commits.iter().map(|c| (&c.lease, &c.batch)).collect();
+    /// Of commits that happen together or not at all.
+    fn of(names: &Names, commits: &[&Commit]) -> Self {
+        let leased = leased(commits);
+        let mut first = gate(names, commits);
+        let groups = of_batches(&leased);
         if is_entangled(&leased) {
-            return None;
+            close(&mut first, std::iter::empty());
+            return Self { first, then: behind(names, groups) };
         }
-        let values = vec![
-            Value::numbers(commits, |commit| commit.mark),
-            Value::numbers(commits, |commit| i64::from(commit.lease.partition.0)),
-            Value::numbers(commits, |commit| commit.lease.epoch),
-            Value::numbers(commits, |commit| commit.before.commits),
-            Value::Number(i64::try_from(commits.len()).unwrap_or(i64::MAX)),
-        ];
-        let mut first = Statement::of(names, sql::GATE_COMMITS, values);
-        close(&mut first, of_batches(&leased).into_iter().flatten());
-        Some(Self { first, then: Vec::new() })
+        close(&mut first, groups.into_iter().flatten());
+        Self { first, then: Vec::new() }
     }
+}
+
+/// The beginning of a statement that makes commits.
+fn gate(names: &Names, commits: &[&Commit]) -> Statement {
+    if let [Commit { lease, before, mark, .. }] = commits {
+        let (partition, epoch) = (i64::from(lease.partition.0), lease.epoch);
+        let values = [*mark, partition, epoch, before.commits].map(Value::Number);
+        return Statement::of(names, sql::GATE_COMMIT, values.into());
+    }
+    let values = vec![
+        Value::numbers(commits, |commit| commit.mark),
+        Value::numbers(commits, |commit| i64::from(commit.lease.partition.0)),
+        Value::numbers(commits, |commit| commit.lease.epoch),
+        Value::numbers(commits, |commit| commit.before.commits),
+        Value::Number(i64::try_from(commits.len()).unwrap_or(i64::MAX)),
+    ];
+    Statement::of(names, sql::GATE_COMMITS, values)
+}
+
+fn leased<'a>(commits: &[&'a Commit]) -> Vec<Leased<'a>> {
+    commits.iter().map(|commit| (&commit.lease, &commit.batch)).collect()
 }
 
 /// Adds the rest of a statement to its gate.

@@ -3,6 +3,7 @@
 //! way. What was handed in is done whether or not its caller still waits.
 
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,15 +60,13 @@ impl<T: Grouped> Gathering<T> {
         self.boarding.load(Ordering::Acquire) > 0 || self.lanes.available_permits() > 0
     }
 
-    /// Lets those who wait for it hand in what they have, and closes the group.
-    async fn board(&self) -> Vec<T> {
-        self.boarding.fetch_add(1, Ordering::AcqRel);
+    /// Lets those who wait for it hand in what they have for the next group.
+    async fn board(&self) {
+        let _boarding = Boarding::begin(&self.boarding);
         self.boards.notify_waiters();
         for _ in 0..BOARDING_YIELDS {
             tokio::task::yield_now().await;
         }
-        self.boarding.fetch_sub(1, Ordering::AcqRel);
-        self.take()
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<T>> {
@@ -133,13 +132,31 @@ fn rouse<T: Grouped>(inner: &Arc<Inner>) {
 }
 
 async fn run<T: Grouped>(inner: Arc<Inner>, lane: OwnedSemaphorePermit) {
-    let lane = Lane::<T> { inner, permit: Some(lane), gathers: std::marker::PhantomData };
+    let lane = Lane::<T> { inner, permit: Some(lane), gathers: PhantomData };
+    let gathering = T::gathering(&lane.inner);
     loop {
-        let group = T::gathering(&lane.inner).board().await;
+        let group = gathering.take();
         if group.is_empty() {
             return;
         }
         T::run(&lane.inner, group).await;
+        gathering.board().await;
+    }
+}
+
+/// One more lane can be joined, as long as this lives.
+struct Boarding<'a>(&'a AtomicUsize);
+
+impl<'a> Boarding<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Boarding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -147,7 +164,7 @@ async fn run<T: Grouped>(inner: Arc<Inner>, lane: OwnedSemaphorePermit) {
 pub(super) struct Lane<T: Grouped> {
     inner: Arc<Inner>,
     permit: Option<OwnedSemaphorePermit>,
-    gathers: std::marker::PhantomData<fn(T)>,
+    gathers: PhantomData<fn(T)>,
 }
 
 impl<T: Grouped> Lane<T> {
@@ -158,7 +175,7 @@ impl<T: Grouped> Lane<T> {
             return None;
         }
         let permit = Some(gathering.free_lane()?);
-        Some(Self { inner: Arc::clone(inner), permit, gathers: std::marker::PhantomData })
+        Some(Self { inner: Arc::clone(inner), permit, gathers: PhantomData })
     }
 }
 

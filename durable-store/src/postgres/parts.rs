@@ -297,3 +297,90 @@ fn answers<'a>(groups: &mut Vec<Group<'a>>, replies: &[&'a Reply]) {
         groups.push(vec![Part::new(sql::PUT_REPLIES, values)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use crate::model::{InstanceKind, InstanceNo, PartitionId, Status, Tags};
+
+    fn lease(partition: u16) -> Lease {
+        let owner = "worker".to_owned();
+        Lease { partition: PartitionId(partition), epoch: 1, owner, expires_at: Timestamp::MAX }
+    }
+
+    fn new_instance(id: &str) -> Box<NewInstance> {
+        Box::new(NewInstance {
+            no: InstanceNo(1),
+            id: id.to_owned(),
+            kind: InstanceKind::Orchestration,
+            name: "name".to_owned(),
+            version: String::new(),
+            parent: None,
+            request: "request".to_owned(),
+            created_at: Timestamp::MIN,
+            starts_at: None,
+            tags: Tags::new(),
+            input: "null".into(),
+        })
+    }
+
+    fn sending(id: &str, condition: Condition) -> Batch {
+        let (id, target) = (id.to_owned(), "target".to_owned());
+        let message =
+            Message { id, partition: PartitionId(0), target, due_at: None, body: "null".into() };
+        Batch { send: vec![Envelope { message, condition }], ..Batch::default() }
+    }
+
+    fn consuming(id: &str) -> Batch {
+        Batch { consume: vec![id.to_owned()], ..Batch::default() }
+    }
+
+    fn unscheduling(id: &str) -> Batch {
+        Batch { unschedule: vec![id.to_owned()], ..Batch::default() }
+    }
+
+    fn creating(id: &str) -> Batch {
+        let change = InstanceChange {
+            no: InstanceNo(1),
+            create: Some(new_instance(id)),
+            renew: None,
+            status: Status::Running,
+            blocked: None,
+            busy: false,
+            state: None,
+            custom_status: None,
+            output: None,
+            updated_at: Timestamp::MIN,
+            finished_at: None,
+            put_side: Vec::new(),
+            delete_side: Vec::new(),
+            clear_side: false,
+            history: Vec::new(),
+            forget_history_before: None,
+        };
+        Batch { instances: vec![change], ..Batch::default() }
+    }
+
+    #[test]
+    fn batches_that_would_have_to_see_each_other_are_entangled() {
+        let (zero, one) = (lease(0), lease(1));
+        let together = |a: &Batch, b: &Batch| {
+            let both = is_entangled(&[(&zero, a), (&one, b)]);
+            assert_eq!(both, is_entangled(&[(&one, b), (&zero, a)]), "{a:?} {b:?}");
+            both
+        };
+        let sends = sending("m", Condition::None);
+        assert!(together(&sends, &consuming("m")));
+        assert!(together(&sends, &unscheduling("m")));
+        assert!(!together(&sends, &consuming("other")));
+        assert!(!together(&sends, &sends), "the first one is stored");
+        let starts = |id: &str| sending("m", Condition::Creates(new_instance(id)));
+        assert!(together(&starts("a"), &creating("a")));
+        assert!(!together(&starts("a"), &creating("b")));
+        assert!(!together(&creating("a"), &consuming("m")));
+        let replaces = Condition::Replaces { new: new_instance("a"), only: None };
+        assert!(together(&sending("m", replaces), &consuming("other")));
+        assert!(together(&sending("m", Condition::Reopens), &consuming("other")));
+    }
+}

@@ -290,7 +290,8 @@ impl Ear {
 
     /// What was said while nobody listened is not known.
     fn missed(&self) {
-        self.listeners.tell_everything(self.partitions);
+        self.listeners.tell_of_partitions(self.partitions);
+        self.listeners.tell(Hint::Offers);
         self.outbox.others_listen();
     }
 

@@ -36,6 +36,8 @@ pub(super) const SAVEPOINT: &str = "SAVEPOINT operation";
 pub(super) const RELEASE: &str = "RELEASE operation";
 pub(super) const ROLLBACK_TO: &str = "ROLLBACK TO operation";
 pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
+pub(super) const HAS_FREE_OFFERS: &str =
+    "SELECT EXISTS (SELECT 1 FROM offer WHERE claimed_by IS NULL)";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) const CHECKPOINT_ALL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::listeners::Listeners;
+use crate::model::Hint;
 use crate::store::Result;
 
 use super::checkpointer::Checkpointer;
@@ -205,7 +206,11 @@ impl Writer {
         match number(&self.database.connection, sql::DATA_VERSION, ()) {
             Ok(version) if version != self.data_version => {
                 self.data_version = version;
-                self.listeners.tell_everything(self.partitions);
+                self.listeners.tell_of_partitions(self.partitions);
+                // A claim writes, so nobody is sent to make one for nothing.
+                if self.has_free_offers() {
+                    self.listeners.tell(Hint::Offers);
+                }
                 true
             }
             Ok(_) => false,
@@ -214,6 +219,10 @@ impl Writer {
                 false
             }
         }
+    }
+
+    fn has_free_offers(&self) -> bool {
+        number(&self.database.connection, sql::HAS_FREE_OFFERS, ()).is_ok_and(|found| found > 0)
     }
 
     fn close(self, mut queue: mpsc::Receiver<Job>, closed: oneshot::Sender<Result<()>>) {

@@ -3,13 +3,14 @@
 use durable_store::StoreErrorKind::{Conflict, LeaseLost};
 use durable_store::conformance::Fixture;
 use durable_store::conformance::world::{
-    P1, assert_refused, change, changes, consuming, create, fill, message, own, plain, strings,
-    text,
+    P1, assert_refused, change, changes, consuming, create, fill, message, own, plain, read,
+    strings, text,
 };
-use durable_store::{Batch, InstanceChange, InstanceNo, Lease, Result};
+use durable_store::{Batch, InstanceChange, InstanceNo, Lease, PostgresStore, Result};
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
+use crate::proxy::Proxy;
 use crate::sharing::{turns, waits_for_a_lock};
 use crate::world::{new_schema, number, open, other, run};
 
@@ -28,7 +29,10 @@ struct Team {
 impl Team {
     async fn new() -> Self {
         let schema = new_schema();
-        let hub = open(schema.clone()).await;
+        Self::of(schema.clone(), open(schema).await).await
+    }
+
+    async fn of(schema: String, hub: Fixture) -> Self {
         let leases = own(&hub, "owner").await;
         let mut instances = Vec::new();
         for lease in &leases {
@@ -55,6 +59,12 @@ impl Team {
         changes(vec![InstanceChange { history, ..change(self.instances[index]) }])
     }
 
+    /// A turn of the first instance that leaves it in this state.
+    fn saying(&self, state: &str, turn: i64) -> Batch {
+        let (state, history) = (Some(text(state)), vec![(turn, text("events"))]);
+        changes(vec![InstanceChange { state, history, ..change(self.instances[0]) }])
+    }
+
     fn commit(&self, index: usize, batch: Batch) -> JoinHandle<Result<()>> {
         let (hub, lease) = (self.hub.clone(), self.leases[index].clone());
         tokio::spawn(async move { hub.commit(&lease, batch).await })
@@ -64,6 +74,16 @@ impl Team {
     async fn transactions(&mut self, ids: &str) -> i64 {
         let text = format!("SELECT count(DISTINCT xmin::text) FROM @part WHERE id IN ({ids})");
         number(&mut self.watch, &self.schema, &text).await
+    }
+
+    /// How many commits each partition has seen.
+    async fn commits(&mut self) -> Vec<i64> {
+        let mut all = Vec::new();
+        for lease in &self.leases {
+            let text = format!("SELECT commits FROM @part WHERE id = {}", lease.partition.0);
+            all.push(number(&mut self.watch, &self.schema, &text).await);
+        }
+        all
     }
 
     async fn turns(&self, index: usize) -> Vec<i64> {
@@ -116,6 +136,80 @@ async fn one_that_is_refused_is_refused_alone() {
     assert_eq!((team.turns(0).await, team.turns(2).await), (vec![1], vec![1]));
     assert!(team.turns(1).await.is_empty() && team.turns(3).await.is_empty());
     all_happen([team.commit(1, team.turn(1))]).await;
+}
+
+#[tokio::test]
+async fn a_commit_would_be_worked_on_at_once_while_a_lane_is_free() {
+    let mut team = Team::new().await;
+    assert!(team.hub.ready_to_commit().is_none());
+    let (mut blocker, first) = team.occupy().await;
+    let mut ready = team.hub.ready_to_commit().unwrap();
+    tokio::select! {
+        biased;
+        () = &mut ready => panic!("no lane is free"),
+        () = settle() => {}
+    }
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first).await;
+    ready.await;
+    assert!(team.hub.ready_to_commit().is_none());
+}
+
+#[tokio::test]
+async fn commits_whose_answer_is_lost_happen_once() {
+    let schema = new_schema();
+    let proxy = Proxy::start().await;
+    let options = PostgresStore::options(proxy.url.clone()).schema(&*schema).notifications(false);
+    let hub = Fixture::from(options.open().await.unwrap());
+    let mut team = Team::of(schema, hub).await;
+    let before: Vec<i64> = team.commits().await;
+    let (mut blocker, first) = team.occupy().await;
+    let group: Vec<_> = (0..3).map(|index| team.commit(index, team.turn(index))).collect();
+    settle().await;
+    let mut second = other().await;
+    run(&mut second, &team.schema, "BEGIN").await;
+    run(&mut second, &team.schema, "SELECT 1 FROM @part WHERE id = 1 FOR UPDATE").await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first).await;
+    waits_for_a_lock(&mut team.watch, &team.schema).await;
+    proxy.lose_next_answer();
+    run(&mut second, &team.schema, "COMMIT").await;
+    all_happen(group).await;
+    assert_eq!(team.transactions("0, 1, 2").await, 1);
+    for index in 0..3 {
+        assert_eq!(team.turns(index).await, [1]);
+    }
+    let after: Vec<i64> = team.commits().await;
+    assert_eq!(after[..3], before[..3].iter().map(|count| count + 1).collect::<Vec<_>>());
+    // What is known of each partition is right.
+    let again = |index: usize| {
+        let history = vec![(2, text("events"))];
+        changes(vec![InstanceChange { history, ..change(team.instances[index]) }])
+    };
+    all_happen((0..3).map(|index| team.commit(index, again(index)))).await;
+}
+
+#[tokio::test]
+async fn one_that_nobody_waits_for_does_not_come_after_a_later_one() {
+    let mut team = Team::new().await;
+    for round in 0..10 {
+        let (mut blocker, first) = team.occupy().await;
+        let dropped = team.commit(0, team.saying("earlier", 2 * round + 1));
+        settle().await;
+        dropped.abort();
+        settle().await;
+        let later = team.commit(0, team.saying("later", 2 * round + 2));
+        settle().await;
+        run(&mut blocker, &team.schema, "COMMIT").await;
+        for blocked in first {
+            // The same turn is refused from the second round on.
+            drop(blocked.await.unwrap());
+        }
+        all_happen([later]).await;
+        // Whether or not the other one has happened, and then before it.
+        let record = read(&team.hub, "in 0").await.unwrap();
+        assert_eq!(record.state.as_deref(), Some("later"), "round {round}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use durable_store::{
     Accepted, Batch, Envelope, Hint, Hub, InstanceNo, InstanceQuery, InstanceRecord, Lease, Offer,
     Page, PartitionId, Payload, Peer, Polled, Ready, Result, Store, StoreError, StoreErrorKind,
-    StoredInstance, Timestamp,
+    StoredInstance, Timestamp, limits,
 };
 use tokio::sync::{Notify, broadcast};
 
@@ -58,6 +58,8 @@ struct State {
     /// By operation.
     refused_in_a_row: HashMap<&'static str, u32>,
     random: Random,
+    /// Where news comes from instead of the store.
+    news: Option<broadcast::WeakSender<PartitionId>>,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -79,6 +81,7 @@ impl FaultyStore {
             refuse_one_in: 0,
             refused_in_a_row: HashMap::new(),
             random: Random::new(0),
+            news: None,
         };
         Self { inner, state: Mutex::new(state), died: Notify::new() }
     }
@@ -118,6 +121,14 @@ impl FaultyStore {
     /// start.
     pub fn set_unreachable(&self, unreachable: bool) {
         self.lock().unreachable = unreachable;
+    }
+
+    /// From now on, who begins to listen for news hears of none but what is sent here, and that there
+    /// will be none when the sender is dropped.
+    pub fn take_over_news(&self) -> broadcast::Sender<PartitionId> {
+        let news = broadcast::Sender::new(limits::HINT_CAPACITY);
+        self.lock().news = Some(news.downgrade());
+        news
     }
 
     /// How many commits were asked for.
@@ -400,6 +411,12 @@ impl Store for FaultyStore {
     }
 
     fn news(&self) -> broadcast::Receiver<PartitionId> {
-        self.inner.news()
+        match &self.lock().news {
+            None => self.inner.news(),
+            Some(taken_over) => match taken_over.upgrade() {
+                Some(news) => news.subscribe(),
+                None => broadcast::channel(1).1,
+            },
+        }
     }
 }

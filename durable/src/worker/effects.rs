@@ -240,11 +240,11 @@ impl Partition {
         });
     }
 
-    /// The store refused the batch for its size. The parts are tried one by one; one that is
-    /// refused alone is taken back, and its instance blocked.
+    /// The store refused the batch for its size. Its halves are tried; a part that is refused alone
+    /// is taken back, and its instance blocked.
     pub(super) fn refused(&mut self, mut parts: Vec<Part>, error: &StoreError) {
         if parts.len() > 1 {
-            return self.try_one_by_one(parts);
+            return self.try_halves(parts);
         }
         let Some(part) = parts.pop() else { return };
         if part.makes_unstored() {
@@ -272,19 +272,20 @@ impl Partition {
     }
 
     /// The batch does not agree with the store, and holds starts that are stored nowhere: their ids
-    /// may have been taken by others meanwhile. The parts are tried one by one, and what such a
-    /// start made here is dropped if it conflicts alone.
+    /// may have been taken by others meanwhile. Its halves are tried, and what such a start made here
+    /// is dropped if it conflicts alone.
     pub(super) fn outrun(&mut self, mut parts: Vec<Part>) {
         if parts.len() > 1 {
-            return self.try_one_by_one(parts);
+            return self.try_halves(parts);
         }
         if let Some(part) = parts.pop() {
             self.unmake(part);
         }
     }
 
-    fn try_one_by_one(&mut self, mut parts: Vec<Part>) {
-        parts.append(&mut self.single);
-        self.single = parts;
+    fn try_halves(&mut self, mut parts: Vec<Part>) {
+        let second = parts.split_off(parts.len() / 2);
+        self.halves.push_front(second);
+        self.halves.push_front(parts);
     }
 }

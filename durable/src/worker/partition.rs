@@ -2,7 +2,7 @@
 //! under way the next turns run and gather in the next batch. Nothing leaves here before the
 //! commit that holds it is durable.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -110,12 +110,12 @@ pub(super) struct Partition {
     /// How many messages the poll under way may bring.
     poll_limit: usize,
     wake: Arc<Notify>,
-    /// Everything stops: the lease is lost, or the worker is gone.
     /// The partition is to be left in good order.
     pub(super) draining: CancellationToken,
+    /// Everything stops: the lease is lost, or the worker is gone.
     pub(super) stopped: CancellationToken,
-    /// Parts of a batch that was refused as a whole, to be committed one by one.
-    pub(super) single: Vec<Part>,
+    /// What is left of a batch that was refused as a whole, to be tried bit by bit.
+    pub(super) halves: VecDeque<Vec<Part>>,
     progress: bool,
     grace_until: Option<Timestamp>,
     alarm: Option<(Timestamp, Sleep)>,
@@ -143,7 +143,10 @@ impl Partition {
             offers: Offers::new(Arc::clone(&shared.exchange)),
             results,
             ended,
-            lane: Lane::of(Arc::clone(&shared.connection.store)),
+            lane: Lane::of({
+                let store = Arc::clone(&shared.connection.store);
+                move || store.ready_to_commit()
+            }),
             flight: None,
             entrance: Entrance::new(arrivals),
             load: None,
@@ -154,7 +157,7 @@ impl Partition {
             wake,
             draining,
             stopped,
-            single: Vec::new(),
+            halves: VecDeque::new(),
             progress: false,
             grace_until: None,
             alarm: None,
@@ -277,12 +280,10 @@ impl Partition {
         if !self.lane.take() {
             return;
         }
-        let parts = if self.single.is_empty() {
+        let parts = self.halves.pop_front().unwrap_or_else(|| {
             self.entrance.commit_begins();
             self.pending.take()
-        } else {
-            vec![self.single.remove(0)]
-        };
+        });
         self.flight = Some(Flight::begin(self.committer.clone(), parts));
     }
 
@@ -385,7 +386,7 @@ impl Partition {
 
     /// Whether everything that happened here is durable.
     pub(super) fn is_settled(&self) -> bool {
-        self.flight.is_none() && self.pending.is_empty() && self.single.is_empty()
+        self.flight.is_none() && self.pending.is_empty() && self.halves.is_empty()
     }
 
     fn committed(
@@ -420,8 +421,8 @@ impl Partition {
             }
             Err(error) => return Err(self.exit(&error, None)),
         }
-        // What is tried part by part is one commit to those who wait for it.
-        if self.single.is_empty() {
+        // What is tried in halves is one commit to those who wait for it.
+        if self.halves.is_empty() {
             self.entrance.commit_ends(!self.is_settled());
         }
         Ok(())

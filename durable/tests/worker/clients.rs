@@ -1,7 +1,11 @@
 //! What clients are told: errors that say what to do, lists, and answers from other processes.
 
-use durable::store::{InstanceKind, InstanceQuery, Status};
-use durable::{Client, ClientError, IdReuse};
+use std::sync::Arc;
+use std::time::Duration;
+
+use durable::store::{InstanceKind, InstanceQuery, PartitionId, Status};
+use durable::testing::FaultyStore;
+use durable::{Client, ClientError, Clock, IdReuse};
 use serde_json::json;
 
 use crate::programs::*;
@@ -78,6 +82,48 @@ async fn a_client_in_another_process_hears_of_news_and_need_not_poll() {
     waiting.terminate("enough").await.unwrap();
     let error = waiting.result().await.unwrap_err();
     assert!(matches!(error, ClientError::Task(_)), "{error}");
+}
+
+/// A client in another process, and the store through which it sees the hub.
+fn client_of_a_faulty_store(world: &World) -> (Client, Arc<FaultyStore>) {
+    let store = Arc::new(FaultyStore::new(world.memory.clone()));
+    (Client::with_clock(store.clone(), world.clock.clone()), store)
+}
+
+#[tokio::test]
+async fn news_of_others_do_not_keep_a_client_from_polling() {
+    let world = World::with_partitions(1);
+    let _worker = world.worker().await;
+    let (client, store) = client_of_a_faulty_store(&world);
+    let news = store.take_over_news();
+    let began = world.now();
+    // What it waits for is not told, and time passes only with news of something else.
+    let handle = world.drive(client.start(chain(3)).into_future()).await.unwrap();
+    let noise = async {
+        for _ in 0..1_000 {
+            news.send(PartitionId(77)).ok();
+            world.clock.sleep_until(world.now() + Duration::from_millis(1)).await;
+        }
+        panic!("it has not polled");
+    };
+    let result = world.drive(async {
+        tokio::select! {
+            result = handle.result() => result,
+            () = noise => unreachable!(),
+        }
+    });
+    assert_eq!(result.await.unwrap(), 3);
+    assert!(world.now().saturating_since(began) < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_client_whose_store_tells_no_news_polls() {
+    let world = World::new();
+    let _worker = world.worker().await;
+    let (client, store) = client_of_a_faulty_store(&world);
+    drop(store.take_over_news());
+    let handle = client.start(chain(3)).await.unwrap();
+    assert_eq!(world.drive(handle.result()).await.unwrap(), 3);
 }
 
 #[tokio::test]

@@ -19,6 +19,16 @@ async fn in_handlers(ctx: &OrchestrationContext, n: u64) -> Result<u64, TaskErro
 }
 
 #[orchestrator]
+async fn by_another_name(ctx: &OrchestrationContext, n: u64) -> u64 {
+    let next = ctx.continue_as_new(by_another_name(n + 1));
+    select! {
+        () = { let next = ctx.sleep(Duration::from_secs(60)); next } => {}
+        else => {}
+    }
+    next.await
+}
+
+#[orchestrator]
 async fn after_a_choice(ctx: &OrchestrationContext, n: u64) -> u64 {
     let next = select! {
         () = ctx.sleep(Duration::from_secs(60)) => ctx.continue_as_new(after_a_choice(n + 1)),
@@ -74,6 +84,6 @@ async fn of_that_name(ctx: &OrchestrationContext, n: u64) -> Result<u64, TaskErr
 }
 
 fn main() {
-    let _ = (in_handlers(1), after_a_choice(1), within_branches(1));
+    let _ = (in_handlers(1), by_another_name(1), after_a_choice(1), within_branches(1));
     let _ = (hidden_by_another(1), of_that_name(1), work(1));
 }
