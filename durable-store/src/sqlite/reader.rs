@@ -20,14 +20,12 @@ use crate::store::Result;
 
 use super::errors::classify_read;
 use super::messages::seq_range;
-use super::script::{Rows, Script};
+use super::script::{Fetched, Rows, Script};
 use super::sql;
 
 /// The sources of rows of [`sql::POLL`]; the third is the schedule.
 const FENCE: i64 = 0;
 const INBOX: i64 = 1;
-
-type Fetched<T> = std::result::Result<T, sqlx::Error>;
 
 /// The reading side of a store.
 #[derive(Debug, Clone)]
@@ -61,13 +59,17 @@ impl Reader {
     }
 
     /// Runs a script of one statement.
-    async fn rows(&self, operation: &'static str, script: &Script) -> Result<Vec<SqliteRow>> {
+    async fn rows<T>(
+        &self,
+        operation: &'static str,
+        script: &Script,
+        decode: impl Fn(&SqliteRow) -> Fetched<T>,
+    ) -> Result<Vec<T>> {
         let fetched = async {
             let mut connection = self.pool.acquire().await?;
-            script.run_all(&mut connection).await
+            script.decode_each(&mut connection, decode).await
         };
-        let outcomes = self.classified(operation, fetched.await)?;
-        Ok(outcomes.into_iter().flatten().collect())
+        self.classified(operation, fetched.await)
     }
 
     fn classified<T>(&self, operation: &'static str, fetched: Fetched<T>) -> Result<T> {
@@ -147,24 +149,28 @@ impl Reader {
         script.bind(i64::from(lease.partition.0))?;
         script.bind(horizon.as_micros())?;
         script.bind(rows_limit(limit))?;
-        let rows = self.rows("poll", &script).await?;
-        let sources: Vec<i64> = self.decoded("poll", &rows, |row| row.try_get(0))?;
-        if sources.first() != Some(&FENCE) {
-            return Err(lease_lost("poll", lease));
-        }
-        let messages = self.decoded("poll", &rows[1..], |row| {
-            Ok(Message {
+        let decode = |row: &SqliteRow| {
+            let source: i64 = row.try_get(0)?;
+            if source == FENCE {
+                return Ok((source, None));
+            }
+            let message = Message {
                 id: row.try_get(3)?,
                 partition: lease.partition,
                 target: row.try_get(4)?,
                 due_at: time(row, 1)?,
                 body: payload(row, 5)?,
-            })
-        })?;
+            };
+            Ok((source, Some(message)))
+        };
+        let rows = self.rows("poll", &script, decode).await?;
+        if rows.first().is_none_or(|(source, _)| *source != FENCE) {
+            return Err(lease_lost("poll", lease));
+        }
         let mut polled = Polled::default();
-        for (source, message) in sources.into_iter().skip(1).zip(messages) {
+        for (source, message) in rows {
             let list = if source == INBOX { &mut polled.inbox } else { &mut polled.scheduled };
-            list.push(message);
+            list.extend(message);
         }
         Ok(polled)
     }
@@ -172,8 +178,7 @@ impl Reader {
     pub(super) async fn read_instances(&self, ids: &[String]) -> Result<Vec<InstanceRecord>> {
         let mut script = Script::of(sql::READ_INSTANCES);
         script.bind_rows(ids)?;
-        let rows = self.rows("read_instances", &script).await?;
-        self.decoded("read_instances", &rows, record)
+        self.rows("read_instances", &script, record).await
     }
 
     pub(super) async fn find(
@@ -185,8 +190,7 @@ impl Reader {
         let limit = limit.min(limits::MAX_PAGE_ROWS);
         // One more row than asked for tells whether there is a next page.
         let script = find_script(query, after, limit + 1)?;
-        let rows = self.rows("find_instances", &script).await?;
-        let mut records = self.decoded("find_instances", &rows, record)?;
+        let mut records = self.rows("find_instances", &script, record).await?;
         let more = records.len() > limit;
         records.truncate(limit);
         let next = records.last().filter(|_| more).map(|last| last.no);
@@ -196,8 +200,7 @@ impl Reader {
     pub(super) async fn count(&self, query: &InstanceQuery) -> Result<u64> {
         let mut script = Script::of(sql::COUNT);
         conditions(&mut script, query, None)?;
-        let rows = self.rows("count_instances", &script).await?;
-        let counts = self.decoded("count_instances", &rows, |row| row.try_get::<i64, _>(0))?;
+        let counts = self.rows("count_instances", &script, |row| row.try_get::<i64, _>(0)).await?;
         Ok(counts.first().and_then(|count| u64::try_from(*count).ok()).unwrap_or(0))
     }
 
@@ -211,15 +214,13 @@ impl Reader {
         script.bind(no.0)?;
         script.bind(after)?;
         script.bind(rows_limit(limit.min(limits::MAX_PAGE_ROWS)))?;
-        let rows = self.rows("read_history", &script).await?;
-        self.decoded("read_history", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))
+        self.rows("read_history", &script, |row| Ok((row.try_get(0)?, payload(row, 1)?))).await
     }
 
     pub(super) async fn replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {
         let mut script = Script::of(sql::READ_REPLIES);
         script.bind_rows(requests)?;
-        let rows = self.rows("read_replies", &script).await?;
-        self.decoded("read_replies", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))
+        self.rows("read_replies", &script, |row| Ok((row.try_get(0)?, payload(row, 1)?))).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_core::Stream;
 use serde::Serialize;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Either, Encode, Executor, Sqlite, SqliteConnection, Type};
 
 use crate::error::{StoreError, StoreErrorKind};
@@ -22,6 +22,9 @@ pub(super) struct Script {
 
 /// What one statement of a script returned.
 pub(super) type Rows = Vec<SqliteRow>;
+
+/// What comes of asking.
+pub(super) type Fetched<T> = std::result::Result<T, sqlx::Error>;
 
 /// Stands between statements.
 const SEPARATOR: &str = ";\n";
@@ -75,19 +78,47 @@ impl Script {
     }
 
     /// Runs all statements and returns the rows of each.
-    pub(super) async fn run_all(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> std::result::Result<Vec<Rows>, sqlx::Error> {
-        let query = sqlx::query_with(AssertSqlSafe(self.text.clone()), self.arguments.clone());
+    pub(super) async fn run_all(&self, connection: &mut SqliteConnection) -> Fetched<Vec<Rows>> {
         let (mut outcomes, mut current) = (Vec::new(), Rows::new());
-        let mut results = pin!(connection.fetch_many(query));
-        while let Some(result) = poll_fn(|context| results.as_mut().poll_next(context)).await {
-            match result? {
+        self.run(connection, |result| {
+            match result {
                 Either::Right(row) => current.push(row),
                 Either::Left(_) => outcomes.push(std::mem::take(&mut current)),
             }
-        }
+            Ok(())
+        })
+        .await?;
         Ok(outcomes)
+    }
+
+    /// Runs the script and decodes each row as it comes: rows take much more memory than what is in
+    /// them.
+    pub(super) async fn decode_each<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        decode: impl Fn(&SqliteRow) -> Fetched<T>,
+    ) -> Fetched<Vec<T>> {
+        let mut all = Vec::new();
+        self.run(connection, |result| {
+            if let Either::Right(row) = result {
+                all.push(decode(&row)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    async fn run(
+        &self,
+        connection: &mut SqliteConnection,
+        mut take: impl FnMut(Either<SqliteQueryResult, SqliteRow>) -> Fetched<()>,
+    ) -> Fetched<()> {
+        let query = sqlx::query_with(AssertSqlSafe(self.text.clone()), self.arguments.clone());
+        let mut results = pin!(connection.fetch_many(query));
+        while let Some(result) = poll_fn(|context| results.as_mut().poll_next(context)).await {
+            take(result?)?;
+        }
+        Ok(())
     }
 }

@@ -296,7 +296,7 @@ impl Partition {
         if self.may_poll() && (self.poll_wanted || now >= self.next_poll) {
             self.poll_wanted = false;
             add(&self.shared.counters.polls, 1);
-            self.next_poll = now + self.shared.settings.poll_interval;
+            self.next_poll = self.poll_after(now);
             self.inbox.poll_begins();
             self.note_poll();
             self.offers.poll_begins();
@@ -306,6 +306,17 @@ impl Partition {
             let horizon = now + self.horizon();
             self.poll = Some(Box::pin(self.fetcher.clone().poll(horizon, limit)));
         }
+    }
+
+    /// When to poll if nothing else makes it necessary: within an interval, and each partition at a
+    /// time of its own, because a poll has much in memory at once.
+    fn poll_after(&self, now: Timestamp) -> Timestamp {
+        let interval = self.shared.settings.poll_interval;
+        let (index, count) = (self.committer.lease.partition.0, self.shared.partitions.max(1));
+        let phase = interval * u32::from(index) / u32::from(count);
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX).max(1);
+        let passed = (now - phase).as_micros().rem_euclid(micros(interval));
+        now + interval - Duration::from_micros(passed.unsigned_abs())
     }
 
     /// Whether more messages may come into memory.
