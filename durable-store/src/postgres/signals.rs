@@ -24,7 +24,7 @@ use super::statement::{Names, Statement, Value};
 use super::words::{Word, payload, said};
 
 /// How long words are gathered before one notification says them all.
-const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(2);
 /// How long to wait before listening is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is said that somebody listens for news.

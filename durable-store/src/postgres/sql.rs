@@ -24,7 +24,9 @@ pub(super) const BEGIN_QUERY: &str = "BEGIN READ ONLY;
 pub(super) const BEGIN: &str = "BEGIN";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
-pub(super) const NOTIFY: &str = "SELECT pg_notify(?, ?)";
+/// What is told is only a hint, so nobody waits for the disk.
+pub(super) const NOTIFY: &str =
+    "SELECT set_config('synchronous_commit', 'off', true), pg_notify(?, ?)";
 
 // --- opening ------------------------------------------------------------------------------------
 
