@@ -69,10 +69,23 @@ impl Finder<'_> {
         }
     }
 
-    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
+    /// The names that a condition gives with `let`.
+    fn hide_by(&mut self, condition: &Expr) {
+        match condition {
+            Expr::Let(condition) => self.hide(&condition.pat),
+            Expr::Binary(both) => {
+                self.hide_by(&both.left);
+                self.hide_by(&both.right);
+            }
+            _ => {}
+        }
+    }
+
+    fn scoped<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
         self.scopes.push(HashMap::new());
-        visit(self);
+        let seen = look(self);
         self.scopes.pop();
+        seen
     }
 
     fn meaning_of_name(&self, path: &syn::Path) -> Meaning {
@@ -82,7 +95,7 @@ impl Finder<'_> {
     }
 
     /// What an expression gives, as far as it says.
-    fn meaning(&self, expr: &Expr) -> Meaning {
+    fn meaning(&mut self, expr: &Expr) -> Meaning {
         match expr {
             Expr::Path(path) => self.meaning_of_name(&path.path),
             Expr::Paren(inner) => self.meaning(&inner.expr),
@@ -91,31 +104,57 @@ impl Finder<'_> {
             Expr::Call(call) if is_method_by_path(&call.func) => Meaning::Renewal,
             Expr::MethodCall(call) => self.meaning_of_method(call),
             Expr::Block(block) => self.meaning_of_block(&block.block),
-            Expr::If(choice) => {
-                let then = std::iter::once(self.meaning_of_block(&choice.then_branch));
-                let otherwise = choice.else_branch.iter().map(|(_, other)| self.meaning(other));
-                one_of(then.chain(otherwise))
-            }
-            Expr::Match(choice) => one_of(choice.arms.iter().map(|arm| self.meaning(&arm.body))),
+            Expr::If(choice) => self.meaning_of_if(choice),
+            Expr::Match(choice) => one_of(choice.arms.iter().map(|arm| {
+                self.scoped(|this| {
+                    this.hide(&arm.pat);
+                    this.meaning(&arm.body)
+                })
+            })),
             _ => Meaning::Other,
         }
     }
 
-    fn meaning_of_method(&self, call: &syn::ExprMethodCall) -> Meaning {
+    fn meaning_of_method(&mut self, call: &syn::ExprMethodCall) -> Meaning {
         let makes = call.method == METHOD && self.meaning(&call.receiver) == Meaning::Context;
         let says_more =
             call.method == "discard_events" && self.meaning(&call.receiver) == Meaning::Renewal;
         if makes || says_more { Meaning::Renewal } else { Meaning::Other }
     }
 
-    fn meaning_of_block(&self, block: &Block) -> Meaning {
-        match block.stmts.last() {
-            // The name of something in the block itself, of which nothing is known here.
-            Some(syn::Stmt::Expr(Expr::Path(path), None)) if binds(block, &path.path) => {
-                Meaning::Other
+    fn meaning_of_if(&mut self, choice: &syn::ExprIf) -> Meaning {
+        let then = self.scoped(|this| {
+            this.hide_by(&choice.cond);
+            this.meaning_of_block(&choice.then_branch)
+        });
+        let otherwise = choice.else_branch.as_ref().map(|(_, other)| self.meaning(other));
+        one_of(std::iter::once(then).chain(otherwise))
+    }
+
+    fn meaning_of_block(&mut self, block: &Block) -> Meaning {
+        self.scoped(|this| {
+            for stmt in &block.stmts {
+                if let syn::Stmt::Local(local) = stmt {
+                    this.learn(local);
+                }
             }
-            Some(syn::Stmt::Expr(tail, None)) => self.meaning(tail),
-            _ => Meaning::Other,
+            match block.stmts.last() {
+                Some(syn::Stmt::Expr(tail, None)) => this.meaning(tail),
+                _ => Meaning::Other,
+            }
+        })
+    }
+
+    /// What a `let` gives its names.
+    fn learn(&mut self, local: &syn::Local) {
+        let meaning = local.init.as_ref().map_or(Meaning::Other, |init| self.meaning(&init.expr));
+        self.hide(&local.pat);
+        let pat = match &local.pat {
+            Pat::Type(typed) => &*typed.pat,
+            pat => pat,
+        };
+        if let Pat::Ident(name) = pat {
+            self.bind(&name.ident, meaning);
         }
     }
 
@@ -139,15 +178,6 @@ impl Finder<'_> {
             ),
         );
     }
-}
-
-/// Whether a `let` of the block gives this name to something.
-fn binds(block: &Block, path: &syn::Path) -> bool {
-    let lets = block.stmts.iter().filter_map(|stmt| match stmt {
-        syn::Stmt::Local(local) => Some(&local.pat),
-        _ => None,
-    });
-    lets.flat_map(bindings).any(|binding| path.is_ident(&binding.ident))
 }
 
 /// What a choice gives: all that it chooses from is of one type, or leaves.
@@ -189,15 +219,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_local(&mut self, local: &'ast syn::Local) {
         visit::visit_local(self, local);
-        let meaning = local.init.as_ref().map_or(Meaning::Other, |init| self.meaning(&init.expr));
-        self.hide(&local.pat);
-        let pat = match &local.pat {
-            Pat::Type(typed) => &*typed.pat,
-            pat => pat,
-        };
-        if let Pat::Ident(name) = pat {
-            self.bind(&name.ident, meaning);
-        }
+        self.learn(local);
     }
 
     /// A variable that gets its value later.

@@ -77,12 +77,16 @@ pub(crate) struct Polling {
     /// Nothing is looked for before.
     rests_until: Timestamp,
     rounds: u64,
+    /// Nobody waits, which has been noted.
+    has_ended: bool,
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        // The runtime may end under it.
-        self.connection.waiters.polling_ended();
+        // The runtime may end under it. If not, there may be another one by now.
+        if !self.has_ended {
+            self.connection.waiters.polling_ended();
+        }
     }
 }
 
@@ -97,6 +101,7 @@ impl Polling {
             next_poll: connection.clock.now() + FIRST_POLL,
             rests_until: Timestamp::MIN,
             rounds: 0,
+            has_ended: false,
             connection,
         }
     }
@@ -106,7 +111,10 @@ impl Polling {
         loop {
             let place = self.next_news().await;
             let begun = self.connection.clock.now();
-            let Some(open) = self.look(&place) else { return };
+            let Some(open) = self.look(&place) else {
+                self.has_ended = true;
+                return;
+            };
             let found = if open.is_empty() { 0 } else { self.poll(&open).await };
             let now = self.connection.clock.now();
             let rest = now.saturating_since(begun) * POLL_SHARE;
@@ -122,7 +130,11 @@ impl Polling {
     /// Waits until there may be news of what others do, and says where.
     async fn next_news(&mut self) -> Where {
         let Connection { clock, waiters, doors, .. } = &*self.connection;
-        if self.rests_until > clock.now() {
+        // A clock that was set back must not keep it from looking.
+        let now = clock.now();
+        self.rests_until = self.rests_until.min(now + POLL_INTERVAL);
+        self.next_poll = self.next_poll.min(now + self.interval);
+        if self.rests_until > now {
             clock.sleep_for_upkeep(self.rests_until).await;
         }
         loop {

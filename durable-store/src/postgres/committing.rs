@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::check::lease_lost;
 use crate::error::{StoreError, StoreErrorKind};
@@ -28,6 +30,8 @@ use super::statement::{Names, Part, Statement, Value};
 /// start took 19 µs of the server's processor with one lane, 26 with two, 29 with three, and 33 when
 /// each partition had a statement of its own. A second one works while the first waits for the disk.
 const LANES: usize = 2;
+/// How long a lane waits for commits that could not share a statement.
+const LANE_PATIENCE: Duration = Duration::from_secs(1);
 /// Most text of commits that share a statement, in bytes; a larger one is sent alone.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
 
@@ -155,8 +159,11 @@ async fn commit_group(inner: &Arc<Inner>, group: Vec<Shared>) {
     for shared in apart {
         alone.spawn(apply_alone(Arc::clone(inner), shared, None));
     }
-    // The lane is left when all is done.
-    alone.join_all().await;
+    // The lane is left when all is done, but it does not wait for one that gets no answer.
+    let all_done = async { while alone.join_next().await.is_some() {} };
+    if timeout(LANE_PATIENCE, all_done).await.is_err() {
+        alone.detach_all();
+    }
 }
 
 async fn apply_alone(inner: Arc<Inner>, shared: Shared, doubt: Option<Failure>) {

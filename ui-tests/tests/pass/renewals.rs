@@ -21,11 +21,17 @@ async fn in_handlers(ctx: &OrchestrationContext, n: u64) -> Result<u64, TaskErro
 #[orchestrator]
 async fn by_another_name(ctx: &OrchestrationContext, n: u64) -> u64 {
     let next = ctx.continue_as_new(by_another_name(n + 1));
-    select! {
-        () = { let next = ctx.sleep(Duration::from_secs(60)); next } => {}
-        else => {}
+    if n > 5 {
+        return next.await;
     }
-    next.await
+    let long = Duration::from_secs(60);
+    select! {
+        () = { let next = ctx.sleep(long); next } => 1,
+        () = { let next = ctx.sleep(long); if n > 3 { next } else { ctx.sleep(long) } } => 2,
+        () = match Some(ctx.sleep(long)) { Some(next) => next, None => ctx.sleep(long) } => 3,
+        () = if let Some(next) = Some(ctx.sleep(long)) { next } else { ctx.sleep(long) } => 4,
+        else => 0,
+    }
 }
 
 #[orchestrator]
