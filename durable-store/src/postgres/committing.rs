@@ -229,7 +229,7 @@ impl Inner {
         if commits.len() < 2 || is_entangled(&leased(&commits)) {
             return Ok(false);
         }
-        self.run_script(&Script::of(&self.names, &commits)).await
+        self.run_script(&Script::in_one(&self.names, &commits)).await
     }
 
     /// Sends the commit until it is known what became of it. If it is open whether it has happened
@@ -243,7 +243,7 @@ impl Inner {
     ) -> Result<Known> {
         let mut delays = Delays::default();
         loop {
-            let script = Script::of(&self.names, &[&commit]);
+            let script = Script::of(&self.names, &commit);
             let Commit { lease, before, mark, .. } = &mut commit;
             let failure = match self.run_script(&script).await {
                 Ok(true) => return Ok(before.next()),
@@ -360,16 +360,21 @@ struct Script {
 }
 
 impl Script {
-    /// Of commits that happen together or not at all.
-    fn of(names: &Names, commits: &[&Commit]) -> Self {
-        let leased = leased(commits);
-        let mut first = gate(names, commits);
-        let groups = of_batches(&leased);
-        if is_entangled(&leased) {
-            close(&mut first, std::iter::empty());
-            return Self { first, then: behind(names, groups) };
+    /// Of one commit.
+    fn of(names: &Names, commit: &Commit) -> Self {
+        let leased = leased(&[commit]);
+        if !is_entangled(&leased) {
+            return Self::in_one(names, &[commit]);
         }
-        close(&mut first, groups.into_iter().flatten());
+        let mut first = gate(names, &[commit]);
+        close(&mut first, std::iter::empty());
+        Self { first, then: behind(names, of_batches(&leased)) }
+    }
+
+    /// Of commits that happen together or not at all, none of which has to see what another did.
+    fn in_one(names: &Names, commits: &[&Commit]) -> Self {
+        let mut first = gate(names, commits);
+        close(&mut first, of_batches(&leased(commits)).into_iter().flatten());
         Self { first, then: Vec::new() }
     }
 }

@@ -62,8 +62,10 @@ impl Outbox {
 
     /// Says it if anybody listens for it.
     fn say_news(&self, partition: PartitionId) {
-        if self.lock().others_listen > 0 {
-            self.say([Word::News(partition)]);
+        let mut state = self.lock();
+        if state.others_listen > 0 {
+            state.words.insert(Word::News(partition));
+            self.filled.notify_one();
         }
     }
 
@@ -103,7 +105,6 @@ pub(super) struct Signals {
 
 #[derive(Debug)]
 struct Remote {
-    outbox: Arc<Outbox>,
     speaker: AbortHandle,
     listener: OnceLock<AbortHandle>,
     runtime: Handle,
@@ -144,16 +145,9 @@ impl Signals {
             outbox: Arc::clone(&outbox),
             listeners: listeners.clone(),
         };
-        let ear = Ear {
-            options,
-            channel,
-            sender,
-            outbox: Arc::clone(&outbox),
-            listeners: listeners.clone(),
-            partitions,
-        };
+        let ear =
+            Ear { options, channel, sender, outbox, listeners: listeners.clone(), partitions };
         let remote = Remote {
-            outbox,
             speaker: tokio::spawn(mouth.speak()).abort_handle(),
             listener: OnceLock::new(),
             runtime: Handle::current(),
@@ -169,7 +163,7 @@ impl Signals {
         }
         self.listeners.tell_all(hints.iter().copied());
         if let Some(remote) = &self.remote {
-            remote.outbox.say(hints.into_iter().map(Word::Hint));
+            remote.ear.outbox.say(hints.into_iter().map(Word::Hint));
         }
     }
 
@@ -177,7 +171,7 @@ impl Signals {
     pub(super) fn news(&self, partition: PartitionId) {
         self.listeners.tell_news(partition);
         if let Some(remote) = &self.remote {
-            remote.outbox.say_news(partition);
+            remote.ear.outbox.say_news(partition);
         }
     }
 
@@ -193,7 +187,7 @@ impl Signals {
         let receiver = self.listeners.news();
         self.ensure_listening();
         if let Some(remote) = &self.remote {
-            remote.outbox.listen();
+            remote.ear.outbox.listen();
         }
         receiver
     }

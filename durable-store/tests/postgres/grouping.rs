@@ -54,6 +54,21 @@ impl Team {
         (other, commits)
     }
 
+    /// Commits of the first three partitions in one statement, which waits for the second row. Who
+    /// has locked that, and the server process that waits for it.
+    async fn group_that_waits(&mut self) -> (PgConnection, Vec<JoinHandle<Result<()>>>, i64) {
+        let (mut blocker, first) = self.occupy().await;
+        let group = (0..3).map(|index| self.commit(index, self.turn(index))).collect();
+        settle().await;
+        let mut second = other().await;
+        run(&mut second, &self.schema, "BEGIN").await;
+        run(&mut second, &self.schema, "SELECT 1 FROM @part WHERE id = 1 FOR UPDATE").await;
+        run(&mut blocker, &self.schema, "COMMIT").await;
+        all_happen(first).await;
+        let waiting = waits_for_a_lock(&mut self.watch, &self.schema).await;
+        (second, group, waiting)
+    }
+
     fn turn(&self, index: usize) -> Batch {
         let history = vec![(1, text("events"))];
         changes(vec![InstanceChange { history, ..change(self.instances[index]) }])
@@ -163,15 +178,7 @@ async fn commits_whose_answer_is_lost_happen_once() {
     let hub = Fixture::from(options.open().await.unwrap());
     let mut team = Team::of(schema, hub).await;
     let before: Vec<i64> = team.commits().await;
-    let (mut blocker, first) = team.occupy().await;
-    let group: Vec<_> = (0..3).map(|index| team.commit(index, team.turn(index))).collect();
-    settle().await;
-    let mut second = other().await;
-    run(&mut second, &team.schema, "BEGIN").await;
-    run(&mut second, &team.schema, "SELECT 1 FROM @part WHERE id = 1 FOR UPDATE").await;
-    run(&mut blocker, &team.schema, "COMMIT").await;
-    all_happen(first).await;
-    waits_for_a_lock(&mut team.watch, &team.schema).await;
+    let (mut second, group, _) = team.group_that_waits().await;
     proxy.lose_next_answer();
     run(&mut second, &team.schema, "COMMIT").await;
     all_happen(group).await;
@@ -232,16 +239,7 @@ async fn commits_that_depend_on_each_other_are_apart() {
 #[tokio::test]
 async fn commits_whose_server_process_is_killed_happen_once() {
     let mut team = Team::new().await;
-    let (mut blocker, first) = team.occupy().await;
-    let group: Vec<_> = (0..3).map(|index| team.commit(index, team.turn(index))).collect();
-    settle().await;
-    let mut second = other().await;
-    run(&mut second, &team.schema, "BEGIN").await;
-    run(&mut second, &team.schema, "SELECT 1 FROM @part WHERE id = 1 FOR UPDATE").await;
-    run(&mut blocker, &team.schema, "COMMIT").await;
-    all_happen(first).await;
-    // The group waits for its second row.
-    let killed = waits_for_a_lock(&mut team.watch, &team.schema).await;
+    let (mut second, group, killed) = team.group_that_waits().await;
     run(&mut team.watch, &team.schema, &format!("SELECT pg_terminate_backend({killed})")).await;
     let mut group = group.into_iter();
     let (zero, one, two) = (group.next().unwrap(), group.next().unwrap(), group.next().unwrap());
