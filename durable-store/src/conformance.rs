@@ -100,7 +100,9 @@ macro_rules! conformance {
                 side_rows_can_be_cleared
                 side_rows_come_in_the_order_of_their_keys
                 history_is_appended_and_paged
+                history_may_come_with_the_instance
                 a_turn_of_history_is_never_replaced
+                a_turn_that_came_with_the_instance_is_never_replaced
                 many_instances_in_one_batch
                 partitions_commit_at_the_same_time
                 what_is_too_large_is_refused
@@ -121,6 +123,7 @@ macro_rules! conformance {
                 late_news_of_a_failure_does_not_undo_that
                 a_commit_sets_running_again_what_has_failed
                 old_history_can_be_forgotten
+                history_that_came_with_the_instance_can_be_forgotten
             );
             $crate::conformance!(@cases $open, messages:
                 a_message_stays_until_it_is_consumed

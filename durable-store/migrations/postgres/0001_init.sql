@@ -43,6 +43,9 @@ CREATE TABLE instance (
     starts_at bigint,
     updated_at bigint NOT NULL,
     finished_at bigint,
+    -- The turn of `first_events`, which is what belongs in `history` of the turn that came with the
+    -- instance.
+    first_turn bigint,
     kind smallint NOT NULL,
     status smallint NOT NULL,
     busy boolean NOT NULL,
@@ -57,7 +60,8 @@ CREATE TABLE instance (
     input text NOT NULL,
     state text,
     output text,
-    custom_status text
+    custom_status text,
+    first_events text
 ) WITH (fillfactor = 60);
 CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
 CREATE INDEX instance_name ON instance (name);

@@ -43,7 +43,9 @@ CREATE TABLE instance (
     starts_at INTEGER,
     -- A JSON object, NULL for none. The table `tag` is to search in.
     tags TEXT,
-    input TEXT NOT NULL
+    input TEXT NOT NULL,
+    -- What belongs in `history`, of the turn that came with the instance.
+    first_events TEXT
 );
 CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
 CREATE INDEX instance_name ON instance (name);
@@ -68,7 +70,9 @@ CREATE TABLE progress (
     finished_at INTEGER,
     state TEXT,
     output TEXT,
-    custom_status TEXT
+    custom_status TEXT,
+    -- The turn of `instance.first_events`.
+    first_turn INTEGER
 );
 CREATE INDEX progress_busy ON progress (no) WHERE busy = 1;
 CREATE INDEX progress_finished ON progress (finished_at) WHERE finished_at IS NOT NULL;
@@ -85,7 +89,7 @@ CREATE TABLE side (
     PRIMARY KEY (no, key)
 ) WITHOUT ROWID;
 
--- In the order of writing, so that the turns of many instances in one commit fill a few pages: in
+-- Later turns, in the order of writing, so that the turns of many instances in one commit fill a few pages: in
 -- the order of the key each would rewrite a page of its own.
 CREATE TABLE history (
     no INTEGER NOT NULL,

@@ -276,3 +276,31 @@ pub async fn old_history_can_be_forgotten(hub: Fixture) {
     let rows: Vec<i64> = left(hub.read_history(b, 0, LIMIT).await.unwrap());
     assert_eq!(rows, [1, 2, 3, 4, 5]);
 }
+
+pub async fn history_that_came_with_the_instance_can_be_forgotten(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let turns = |turns: std::ops::RangeInclusive<i64>| turns.map(|n| (n, text("e"))).collect();
+    let numbers = |rows: Vec<(i64, crate::Payload)>| -> Vec<i64> {
+        rows.into_iter().map(|row| row.0).collect()
+    };
+    for (id, status) in [("a", Status::Running), ("b", Status::Completed)] {
+        let no = number(&hub, P0).await;
+        let new = InstanceChange {
+            history: turns(1..=3),
+            forget_history_before: Some(2),
+            status,
+            ..creation(no, id)
+        };
+        hub.commit(&lease, changes(vec![new])).await.unwrap();
+        assert_eq!(numbers(hub.read_history(no, 0, LIMIT).await.unwrap()), [2, 3]);
+        let no = number(&hub, P0).await;
+        let new = InstanceChange { history: turns(1..=2), status, ..creation(no, &id.repeat(2)) };
+        hub.commit(&lease, changes(vec![new])).await.unwrap();
+        for (first_kept, left) in [(1, [1, 2].as_slice()), (2, &[2]), (3, &[])] {
+            let forget_history_before = Some(first_kept);
+            let forget = InstanceChange { status, forget_history_before, ..change(no) };
+            hub.commit(&lease, changes(vec![forget])).await.unwrap();
+            assert_eq!(numbers(hub.read_history(no, 0, LIMIT).await.unwrap()), left);
+        }
+    }
+}

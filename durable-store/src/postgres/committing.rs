@@ -302,7 +302,8 @@ impl Inner {
         };
         let what = expectation.replace('_', " ");
         let partition = lease.partition.0;
-        let detail = format!("the batch of partition {partition} names {what}: not all exist");
+        let detail =
+            format!("the batch of partition {partition} names {what}: not all are as it expects");
         StoreError::new(StoreErrorKind::Conflict, "commit", detail).with_source(failure.error)
     }
 
@@ -400,11 +401,15 @@ fn leased<'a>(commits: &[&'a Commit]) -> Vec<Leased<'a>> {
     commits.iter().map(|commit| (&commit.lease, &commit.batch)).collect()
 }
 
-/// Adds the rest of a statement to its gate.
+/// Adds the rest of a statement to its gate. What has a single row has it throughout: there are few
+/// texts to be prepared so.
 pub(super) fn close<'a>(statement: &mut Statement, parts: impl Iterator<Item = Part<'a>>) {
+    let parts: Vec<Part<'_>> = parts.collect();
+    let push =
+        if parts.iter().all(Part::is_single) { Statement::push_single } else { Statement::push };
     for part in parts {
         statement.extend(",\n");
-        statement.push(part);
+        push(statement, part);
     }
     statement.extend(sql::END);
 }

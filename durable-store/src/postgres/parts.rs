@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::codes::{kind_code, status_code, tags_text};
 use crate::model::{
-    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, Receipt, Reply,
+    Batch, Condition, Envelope, HistoryRow, InstanceChange, Lease, Message, NewInstance, Receipt,
+    Reply,
 };
 
 use super::sql;
@@ -27,11 +28,11 @@ pub(super) fn of_batches<'a>(batches: &[Leased<'a>]) -> Vec<Group<'a>> {
     history(&mut groups, &changes);
     let consumed = Ids::of(batches, |batch| &batch.consume);
     if let Some(values) = consumed.values() {
-        let part = Part::new(sql::CONSUME, values);
+        let part = Part::of_rows(sql::CONSUME, values);
         groups.push(vec![part, expectation(sql::EXPECT_CONSUMED, consumed.ids.len())]);
     }
     if let Some(values) = Ids::of(batches, |batch| &batch.unschedule).values() {
-        groups.push(vec![Part::new(sql::UNSCHEDULE, values)]);
+        groups.push(vec![Part::of_rows(sql::UNSCHEDULE, values)]);
     }
     let received: Vec<&Receipt> = all().flat_map(|batch| &batch.receipts).collect();
     if !received.is_empty() {
@@ -39,7 +40,7 @@ pub(super) fn of_batches<'a>(batches: &[Leased<'a>]) -> Vec<Group<'a>> {
             Value::texts(&received, |receipt| &receipt.id),
             Value::times(&received, |receipt| receipt.at),
         ];
-        groups.push(vec![Part::new(sql::INSERT_RECEIPTS, values)]);
+        groups.push(vec![Part::of_rows(sql::INSERT_RECEIPTS, values)]);
     }
     let sent: Vec<&Envelope> = all().flat_map(|batch| &batch.send).collect();
     conditions(&mut groups, &sent);
@@ -112,23 +113,59 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
         let changes: Vec<&InstanceChange> = created.iter().map(|(_, change)| *change).collect();
         let mut values = instance_columns(&new);
         values.extend(progress_columns(&changes));
-        groups.push(vec![Part::new(sql::INSERT_INSTANCES, values)]);
+        values.extend([
+            custom_statuses(&changes),
+            Value::maybe_numbers(&changes, |c| kept_history(c).0.map(|(turn, _)| *turn)),
+            Value::maybe_texts(&changes, |c| kept_history(c).0.map(|(_, events)| body(events))),
+        ]);
+        groups.push(vec![Part::of_rows(sql::INSERT_INSTANCES, values)]);
     }
     let changed: Vec<&InstanceChange> =
         changes.iter().copied().filter(|c| c.create.is_none()).collect();
     if !changed.is_empty() {
-        let renewal = |c: &&'a InstanceChange| c.renew.as_ref();
-        let mut values = vec![Value::numbers(&changed, |c| c.no.0)];
-        values.extend(progress_columns(&changed));
-        values.extend([
-            Value::Flags(changed.iter().map(|c| c.custom_status.is_none()).collect()),
-            Value::maybe_texts(&changed, |c| renewal(c).map(|new| &*new.version)),
-            Value::maybe_texts(&changed, |c| renewal(c).map(|new| body(&new.input))),
-        ]);
-        groups.push(vec![
-            Part::new(sql::UPDATE_INSTANCES, values),
-            expectation(sql::EXPECT_CHANGED, changed.len()),
-        ]);
+        let part = update(&changed);
+        groups.push(vec![part, expectation(sql::EXPECT_CHANGED, changed.len())]);
+    }
+}
+
+fn update<'a>(changes: &[&'a InstanceChange]) -> Part<'a> {
+    let mut values = vec![Value::numbers(changes, |c| c.no.0)];
+    values.extend(progress_columns(changes));
+    values.push(Value::maybe_numbers(changes, |c| c.lowest_turn()));
+    let is_plain = |c: &&InstanceChange| {
+        c.custom_status.is_none() && c.renew.is_none() && c.forget_history_before.is_none()
+    };
+    if changes.iter().all(is_plain) {
+        return Part::of_rows(sql::UPDATE_INSTANCES, values);
+    }
+    let renewal = |c: &&'a InstanceChange| c.renew.as_ref();
+    values.extend([
+        custom_statuses(changes),
+        Value::Flags(changes.iter().map(|c| c.custom_status.is_none()).collect()),
+        Value::maybe_texts(changes, |c| renewal(c).map(|new| &*new.version)),
+        Value::maybe_texts(changes, |c| renewal(c).map(|new| body(&new.input))),
+        Value::maybe_numbers(changes, |c| c.forget_history_before),
+    ]);
+    Part::of_rows(sql::UPDATE_INSTANCES_WHOLLY, values)
+}
+
+fn custom_statuses<'a>(changes: &[&'a InstanceChange]) -> Value<'a> {
+    Value::maybe_texts(changes, |c| c.custom_status.as_ref().and_then(|text| text.as_deref()))
+}
+
+/// A history row of more bytes than this is not kept in the row of its instance: each turn that
+/// rewrites that copies it.
+const MAX_KEPT_HISTORY_BYTES: usize = 512;
+
+/// The history row that is kept in the row of an instance, and the others.
+fn kept_history(change: &InstanceChange) -> (Option<&HistoryRow>, &[HistoryRow]) {
+    match change.first_history() {
+        (Some((_, events)), _)
+            if events.len() > MAX_KEPT_HISTORY_BYTES && !change.status.is_terminal() =>
+        {
+            (None, &change.history)
+        }
+        kept => kept,
     }
 }
 
@@ -149,7 +186,7 @@ fn instance_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
     ]
 }
 
-/// What a turn rewrites.
+/// What each turn rewrites.
 fn progress_columns<'a>(changes: &[&'a InstanceChange]) -> Vec<Value<'a>> {
     vec![
         Value::numbers(changes, |c| status_code(c.status)),
@@ -159,7 +196,6 @@ fn progress_columns<'a>(changes: &[&'a InstanceChange]) -> Vec<Value<'a>> {
         Value::maybe_times(changes, |c| c.finished_at.filter(|_| c.status.is_terminal())),
         Value::maybe_texts(changes, |c| c.state.as_deref()),
         Value::maybe_texts(changes, |c| c.output.as_deref()),
-        Value::maybe_texts(changes, |c| c.custom_status.as_ref().and_then(|text| text.as_deref())),
     ]
 }
 
@@ -180,7 +216,7 @@ fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
         deleted.retain(|row| !written.contains(row));
         let values =
             vec![Value::numbers(&deleted, |row| row.0), Value::numbers(&deleted, |row| row.1)];
-        groups.push(vec![Part::new(sql::DELETE_SIDE, values)]);
+        groups.push(vec![Part::of_rows(sql::DELETE_SIDE, values)]);
     }
     if !put.is_empty() {
         let values = vec![
@@ -188,7 +224,7 @@ fn side_rows<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
             Value::numbers(&put, |row| row.1),
             Value::texts(&put, |row| body(row.2)),
         ];
-        groups.push(vec![Part::new(sql::PUT_SIDE, values)]);
+        groups.push(vec![Part::of_rows(sql::PUT_SIDE, values)]);
     }
 }
 
@@ -198,7 +234,7 @@ fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
     let told: Vec<_> = changes
         .iter()
         .copied()
-        .flat_map(|c| c.history.iter().map(move |(turn, events)| (c, *turn, events)))
+        .flat_map(|c| kept_history(c).1.iter().map(move |(turn, events)| (c, *turn, events)))
         .filter(|(c, turn, _)| kept(c, *turn))
         .collect();
     if !told.is_empty() {
@@ -207,14 +243,14 @@ fn history<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
             Value::numbers(&told, |row| row.1),
             Value::texts(&told, |row| body(row.2)),
         ];
-        groups.push(vec![Part::new(sql::INSERT_HISTORY, values)]);
+        groups.push(vec![Part::of_rows(sql::INSERT_HISTORY, values)]);
     }
     let forgotten: Vec<_> =
         changes.iter().filter_map(|c| Some((c.no.0, c.forget_history_before?))).collect();
     if !forgotten.is_empty() {
         let values =
             vec![Value::numbers(&forgotten, |row| row.0), Value::numbers(&forgotten, |row| row.1)];
-        groups.push(vec![Part::new(sql::FORGET_HISTORY, values)]);
+        groups.push(vec![Part::of_rows(sql::FORGET_HISTORY, values)]);
     }
 }
 
@@ -250,7 +286,7 @@ pub(super) fn starts<'a>(
     let mut new: Vec<&NewInstance> = new.filter(|new| seen.insert(&*new.id)).collect();
     if !new.is_empty() {
         new.sort_by_key(|new| &new.id);
-        groups.push(vec![Part::new(text, instance_columns(&new))]);
+        groups.push(vec![Part::of_rows(text, instance_columns(&new))]);
     }
 }
 
@@ -294,7 +330,7 @@ fn answers<'a>(groups: &mut Vec<Group<'a>>, replies: &[&'a Reply]) {
             Value::texts(&replies, |reply| body(&reply.body)),
             Value::times(&replies, |reply| reply.at),
         ];
-        groups.push(vec![Part::new(sql::PUT_REPLIES, values)]);
+        groups.push(vec![Part::of_rows(sql::PUT_REPLIES, values)]);
     }
 }
 

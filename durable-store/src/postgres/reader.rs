@@ -194,7 +194,7 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<(i64, Payload)>> {
         let limit = rows_limit(limit.min(limits::MAX_PAGE_ROWS));
-        let values = [no.0, after, limit].into_iter().map(Value::Number).collect();
+        let values = [after, limit, no.0, after, limit].into_iter().map(Value::Number).collect();
         let statement = Statement::of(&self.names, sql::READ_HISTORY, values);
         let rows = self.rows("read_history", &statement).await?;
         self.decoded("read_history", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))

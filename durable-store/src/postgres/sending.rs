@@ -283,6 +283,6 @@ fn groups<'a>(sent: &[Sent<'a>], replaced: &[InstanceNo]) -> (Vec<Group<'a>>, bo
         Value::texts(sent, |(envelope, _)| &envelope.message.id),
         Value::times(sent, |(_, at)| *at),
     ];
-    groups.push(vec![Part::new(sql::INSERT_RECEIPTS, receipts)]);
+    groups.push(vec![Part::of_rows(sql::INSERT_RECEIPTS, receipts)]);
     (groups, entangled)
 }

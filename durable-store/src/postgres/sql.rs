@@ -119,18 +119,24 @@ pub(super) const END: &str = " SELECT count(*) FROM gate";
 
 pub(super) const INSERT_INSTANCES: &str = "inserted AS (INSERT INTO @instance
         (no, id, kind, name, version, parent, request, created_at, starts_at, tags, input,
-        status, blocked, busy, updated_at, finished_at, state, output, custom_status)
+        status, blocked, busy, updated_at, finished_at, state, output, custom_status, first_turn,
+        first_events)
     SELECT v.no, v.id, v.kind, v.name, v.version, v.parent, v.request, v.created_at, v.starts_at,
         v.tags::jsonb, v.input, v.status, v.blocked, v.busy, v.updated_at, v.finished_at, v.state,
-        v.output, v.custom_status
+        v.output, v.custom_status, v.first_turn, v.first_events
     FROM gate, unnest(?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[],
         ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[],
-        ?::boolean[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[])
+        ?::boolean[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[],
+        ?::text[])
         AS v(no, id, kind, name, version, parent, request, created_at, starts_at, tags, input,
-        status, blocked, busy, updated_at, finished_at, state, output, custom_status))";
-/// Late news of a failure do not undo that it was set running again. An instance that begins anew
-/// has another version and input.
-pub(super) const UPDATE_INSTANCES: &str = "changed AS (UPDATE @instance AS i SET
+        status, blocked, busy, updated_at, finished_at, state, output, custom_status, first_turn,
+        first_events))";
+/// Late news of a failure do not undo that it was set running again. Turns that are told of come
+/// after the first one.
+macro_rules! update_instances {
+    ($more_changes:literal, $more_types:literal, $more_columns:literal) => {
+        concat!(
+            "changed AS (UPDATE @instance AS i SET
         status = CASE WHEN v.status = 4 AND v.finished_at IS NULL AND i.status = 1
             THEN 1 ELSE v.status END,
         blocked = v.blocked,
@@ -139,16 +145,38 @@ pub(super) const UPDATE_INSTANCES: &str = "changed AS (UPDATE @instance AS i SET
         finished_at = CASE WHEN v.status = 4 AND i.status = 1 THEN v.finished_at
             WHEN v.status >= 3 THEN coalesce(v.finished_at, i.finished_at) END,
         state = coalesce(v.state, i.state),
-        output = coalesce(v.output, i.output),
+        output = coalesce(v.output, i.output)",
+            $more_changes,
+            "
+    FROM gate, unnest(?::bigint[], ?::bigint[], ?::text[], ?::boolean[], ?::bigint[], ?::bigint[],
+        ?::text[], ?::text[], ?::bigint[]",
+            $more_types,
+            ")
+        AS v(no, status, blocked, busy, updated_at, finished_at, state, output, told",
+            $more_columns,
+            ")
+    WHERE i.no = v.no AND coalesce(i.first_turn < v.told, true)
+    RETURNING i.no)"
+        )
+    };
+}
+
+/// What most turns change.
+pub(super) const UPDATE_INSTANCES: &str = update_instances!("", "", "");
+/// All that a turn may change. An instance that begins anew has another version and input, and may
+/// forget its history.
+pub(super) const UPDATE_INSTANCES_WHOLLY: &str = update_instances!(
+    ",
         custom_status = CASE WHEN v.keep THEN i.custom_status ELSE v.custom_status END,
         version = coalesce(v.version, i.version),
-        input = coalesce(v.input, i.input)
-    FROM gate, unnest(?::bigint[], ?::bigint[], ?::text[], ?::boolean[], ?::bigint[], ?::bigint[],
-        ?::text[], ?::text[], ?::text[], ?::boolean[], ?::text[], ?::text[])
-        AS v(no, status, blocked, busy, updated_at, finished_at, state, output, custom_status,
-        keep, version, input)
-    WHERE i.no = v.no
-    RETURNING i.no)";
+        input = coalesce(v.input, i.input),
+        first_turn = CASE WHEN i.first_turn >= coalesce(v.kept, i.first_turn)
+            THEN i.first_turn END,
+        first_events = CASE WHEN i.first_turn >= coalesce(v.kept, i.first_turn)
+            THEN i.first_events END",
+    ", ?::text[], ?::boolean[], ?::text[], ?::text[], ?::bigint[]",
+    ", custom_status, keep, version, input, kept"
+);
 pub(super) const EXPECT_CHANGED: &str = "expect_changed AS (INSERT INTO @expectation (changed)
     SELECT false FROM gate WHERE (SELECT count(*) FROM changed) <> ?)";
 pub(super) const CLEAR_SIDE: &str = "cleared AS (DELETE FROM @side USING gate
@@ -427,9 +455,12 @@ pub(super) const POLL: &str = "SELECT f.* FROM @part AS p LEFT JOIN LATERAL (
     WHERE p.id = ? AND p.epoch = ? AND p.owner IS NOT NULL";
 pub(super) const READ_INSTANCES: &str =
     concat!("SELECT ", columns!(), " FROM @instance AS i WHERE i.id = ANY(?::text[])");
-pub(super) const READ_HISTORY: &str = "SELECT h.turn, h.events FROM @history AS h
-    WHERE h.no = ? AND h.turn > ? AND EXISTS (SELECT 1 FROM @instance AS i WHERE i.no = h.no)
-    ORDER BY h.turn LIMIT ?";
+/// The first turn may stand with the instance.
+pub(super) const READ_HISTORY: &str = "SELECT t.turn, t.events FROM @instance AS i
+    CROSS JOIN LATERAL (SELECT i.first_turn AS turn, i.first_events AS events
+        UNION ALL (SELECT h.turn, h.events FROM @history AS h
+            WHERE h.no = i.no AND h.turn > ? ORDER BY h.turn LIMIT ?)) AS t
+    WHERE i.no = ? AND t.turn > ? ORDER BY t.turn LIMIT ?";
 pub(super) const READ_REPLIES: &str =
     "SELECT request, body FROM @reply WHERE request = ANY(?::text[])";
 

@@ -63,15 +63,33 @@ impl<'a> Value<'a> {
         Self::Numbers(rows.iter().map(number).collect())
     }
 
+    /// A column of numbers that may be missing.
+    pub(super) fn maybe_numbers<T>(rows: &[T], number: impl Fn(&T) -> Option<i64>) -> Self {
+        Self::MaybeNumbers(rows.iter().map(number).collect())
+    }
+
     /// A column of times that may be missing.
     pub(super) fn maybe_times<T>(rows: &[T], time: impl Fn(&T) -> Option<Timestamp>) -> Self {
-        let micros = |row| time(row).map(Timestamp::as_micros);
-        Self::MaybeNumbers(rows.iter().map(micros).collect())
+        Self::maybe_numbers(rows, |row| time(row).map(Timestamp::as_micros))
     }
 
     /// A column of times.
     pub(super) fn times<T>(rows: &[T], time: impl Fn(&T) -> Timestamp) -> Self {
         Self::numbers(rows, |row| time(row).as_micros())
+    }
+
+    /// Whether it is one value, or a column of one row.
+    fn is_single(&self) -> bool {
+        let rows = match self {
+            Self::Number(_) | Self::Text(_) => 1,
+            Self::Numbers(column) => column.len(),
+            Self::MaybeNumbers(column) => column.len(),
+            Self::Flags(column) => column.len(),
+            Self::Texts(column) => column.len(),
+            Self::MaybeTexts(column) => column.len(),
+            Self::MadeTexts(column) => column.len(),
+        };
+        rows == 1
     }
 
     /// A list of ids.
@@ -89,13 +107,28 @@ pub(super) fn body(payload: &Payload) -> &str {
 pub(super) struct Part<'a> {
     pub(super) text: &'static str,
     pub(super) values: Vec<Value<'a>>,
+    /// Whether the values are the columns of the rows that the text unnests, all of them.
+    of_rows: bool,
 }
 
 impl<'a> Part<'a> {
     pub(super) fn new(text: &'static str, values: Vec<Value<'a>>) -> Self {
-        Self { text, values }
+        Self { text, values, of_rows: false }
+    }
+
+    /// Of rows, whose columns the text unnests in this order.
+    pub(super) fn of_rows(text: &'static str, columns: Vec<Value<'a>>) -> Self {
+        Self { text, values: columns, of_rows: true }
+    }
+
+    /// Whether it has no more than one row to unnest.
+    pub(super) fn is_single(&self) -> bool {
+        !self.of_rows || self.values.iter().all(Value::is_single)
     }
 }
+
+/// How a text begins to take rows apart.
+const UNNEST: &str = "unnest(";
 
 type Encoded = Result<(), sqlx::error::BoxDynError>;
 
@@ -136,6 +169,25 @@ impl Statement {
         }
     }
 
+    /// Adds a part that is single. One row as values of its own takes the server less than one that
+    /// is unnested from columns: a start took 0.21 ms so, and 0.25 ms with columns.
+    pub(super) fn push_single(&mut self, part: Part<'_>) {
+        let columns = part.text.split_once(UNNEST).filter(|_| part.of_rows);
+        let Some((before, (columns, after))) =
+            columns.and_then(|(before, rest)| Some((before, rest.split_once(')')?)))
+        else {
+            return self.push(part);
+        };
+        self.extend(before);
+        self.extend("(VALUES (");
+        self.extend(&columns.replace("[]", ""));
+        self.extend("))");
+        self.extend(after);
+        for value in part.values {
+            self.bind_first(value);
+        }
+    }
+
     /// Adds text, with names and numbers in place of the marks.
     pub(super) fn extend(&mut self, text: &str) {
         self.text.reserve(text.len() + text.len() / 4);
@@ -159,7 +211,7 @@ impl Statement {
 
     /// Adds the next parameter.
     pub(super) fn bind(&mut self, value: Value<'_>) {
-        let encoded: Encoded = match value {
+        let encoded = match value {
             Value::Number(number) => self.arguments.add(number),
             Value::Text(text) => self.arguments.add(text),
             Value::Numbers(column) => self.arguments.add(column),
@@ -169,6 +221,25 @@ impl Statement {
             Value::MaybeTexts(column) => self.arguments.add(column),
             Value::MadeTexts(column) => self.arguments.add(column),
         };
+        self.note(encoded);
+    }
+
+    /// Adds the value of the first row of a column as the next parameter.
+    fn bind_first(&mut self, value: Value<'_>) {
+        let encoded = match value {
+            Value::Number(number) => self.arguments.add(number),
+            Value::Text(text) => self.arguments.add(text),
+            Value::Numbers(column) => self.arguments.add(column.first()),
+            Value::MaybeNumbers(column) => self.arguments.add(column.first().copied().flatten()),
+            Value::Flags(column) => self.arguments.add(column.first()),
+            Value::Texts(column) => self.arguments.add(column.first()),
+            Value::MaybeTexts(column) => self.arguments.add(column.first().copied().flatten()),
+            Value::MadeTexts(column) => self.arguments.add(column.into_iter().next().flatten()),
+        };
+        self.note(encoded);
+    }
+
+    fn note(&mut self, encoded: Encoded) {
         if let Err(error) = encoded {
             self.failure = Some(error.to_string().into());
         }
@@ -198,5 +269,28 @@ mod tests {
         let mut statement = Statement::new(&Names::of("hub"));
         statement.extend("SELECT a @> ? FROM @part WHERE id = ?");
         assert_eq!(statement.text(), "SELECT a @> $1 FROM \"hub\".part WHERE id = $2");
+    }
+
+    #[test]
+    fn one_row_is_written_as_values() {
+        let mut statement = Statement::new(&Names::of("hub"));
+        let text = "SELECT v.id FROM unnest(?::text[], ?::bigint[]) AS v(id, at)";
+        let columns = || vec![Value::Texts(vec!["a"]), Value::MaybeNumbers(vec![None])];
+        statement.push_single(Part::of_rows(text, columns()));
+        let single = "SELECT v.id FROM (VALUES ($1::text, $2::bigint)) AS v(id, at)";
+        assert_eq!(statement.text(), single);
+        // Lists that are none of rows stay lists.
+        let mut statement = Statement::new(&Names::of("hub"));
+        statement.push_single(Part::new(text, columns()));
+        let list = "SELECT v.id FROM unnest($1::text[], $2::bigint[]) AS v(id, at)";
+        assert_eq!(statement.text(), list);
+    }
+
+    #[test]
+    fn parts_of_one_row_are_known() {
+        let rows = |numbers| Part::of_rows("", vec![Value::Numbers(numbers)]);
+        assert!(rows(vec![1]).is_single());
+        assert!(!rows(vec![1, 2]).is_single());
+        assert!(Part::new("", vec![Value::Numbers(vec![1, 2])]).is_single());
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{Batch, Condition, Envelope, InstanceChange, Lease};
 use super::instances::{create, create_pending, purge};
 use super::messages::{add, seq_range};
 use super::sql;
-use super::statement::{exists, run_each};
+use super::statement::{exists, run, run_each};
 use super::work::Failure;
 
 type Applied = Result<(), Failure>;
@@ -34,14 +34,20 @@ pub(super) fn commit(connection: &Connection, lease: &Lease, batch: &Batch) -> A
 }
 
 fn instances(connection: &Connection, lease: &Lease, changes: &[InstanceChange]) -> Applied {
-    for new in changes.iter().filter_map(|change| change.create.as_deref()) {
-        create(connection, sql::INSERT_INSTANCE, new)?;
+    for change in changes {
+        if let Some(new) = change.create.as_deref() {
+            let first_events = change.first_history().0.map(|(_, events)| &**events);
+            create(connection, sql::INSERT_INSTANCE, new, first_events)?;
+        }
     }
     let new = changes.iter().filter(|change| change.create.is_some());
-    run_each(connection, sql::INSERT_PROGRESS, new.map(progress_row))?;
+    let first_turn = |change: &InstanceChange| change.first_history().0.map(|(turn, _)| *turn);
+    let new = new.map(|change| progress_row(change, first_turn(change)));
+    run_each(connection, sql::INSERT_PROGRESS, new)?;
     let old = changes.iter().filter(|change| change.create.is_none());
-    let changed = run_each(connection, sql::UPDATE_PROGRESS, old.clone().map(progress_row))?;
-    expect(lease, changed, old.count(), "instances to change: not all exist")?;
+    let rows = old.clone().map(|change| progress_row(change, change.lowest_turn()));
+    let changed = run_each(connection, sql::UPDATE_PROGRESS, rows)?;
+    expect(lease, changed, old.count(), "instances to change: not all are as it expects")?;
     let renewed = changes.iter().filter_map(|change| Some((change.no.0, change.renew.as_ref()?)));
     run_each(
         connection,
@@ -49,12 +55,21 @@ fn instances(connection: &Connection, lease: &Lease, changes: &[InstanceChange])
         renewed.map(|(no, new)| (no, &*new.version, &*new.input)),
     )?;
     let history = changes.iter().flat_map(|change| {
-        change.history.iter().map(|(turn, events)| (change.no.0, *turn, &**events))
+        change.first_history().1.iter().map(|(turn, events)| (change.no.0, *turn, &**events))
     });
     run_each(connection, sql::INSERT_HISTORY, history)?;
+    forgotten_history(connection, changes)
+}
+
+fn forgotten_history(connection: &Connection, changes: &[InstanceChange]) -> Applied {
     let forgotten =
         changes.iter().filter_map(|change| Some((change.no.0, change.forget_history_before?)));
-    run_each(connection, sql::FORGET_HISTORY, forgotten)?;
+    run_each(connection, sql::FORGET_HISTORY, forgotten.clone())?;
+    for (no, first_kept) in forgotten {
+        if run(connection, sql::FORGET_FIRST_TURN, (no, first_kept))? > 0 {
+            run(connection, sql::FORGET_FIRST_EVENTS, (no,))?;
+        }
+    }
     Ok(())
 }
 
@@ -69,9 +84,12 @@ type ProgressRow<'a> = (
     Option<&'a str>,
     bool,
     Option<&'a str>,
+    Option<i64>,
 );
 
-fn progress_row(change: &InstanceChange) -> ProgressRow<'_> {
+/// `turn` is the first one of a new instance that is kept with it, or else the first one that this
+/// change tells of.
+fn progress_row(change: &InstanceChange, turn: Option<i64>) -> ProgressRow<'_> {
     let finished_at = change.finished_at.filter(|_| change.status.is_terminal());
     (
         change.no.0,
@@ -84,6 +102,7 @@ fn progress_row(change: &InstanceChange) -> ProgressRow<'_> {
         change.output.as_deref(),
         change.custom_status.is_none(),
         change.custom_status.as_ref().and_then(|custom| custom.as_deref()),
+        turn,
     )
 }
 

@@ -10,11 +10,12 @@ use super::sql;
 use super::statement::{run, run_each};
 
 /// Creates an instance but for its progress, with one of the statements that insert an instance.
-/// Whether it did.
+/// `first_events` are the history of the turn that comes with it. Whether it did.
 pub(super) fn create(
     connection: &Connection,
     statement: &'static str,
     new: &NewInstance,
+    first_events: Option<&str>,
 ) -> Result<bool> {
     let row = (
         new.no.0,
@@ -28,6 +29,7 @@ pub(super) fn create(
         &*new.input,
         new.starts_at.map(Timestamp::as_micros),
         tags_text(new),
+        first_events,
     );
     if run(connection, statement, row)? == 0 {
         return Ok(false);
@@ -43,7 +45,7 @@ pub(super) fn create_pending(
     statement: &'static str,
     new: &NewInstance,
 ) -> Result<()> {
-    if create(connection, statement, new)? {
+    if create(connection, statement, new, None)? {
         run(connection, sql::INSERT_PENDING, (new.no.0, new.created_at.as_micros()))?;
     }
     Ok(())

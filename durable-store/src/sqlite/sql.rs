@@ -72,13 +72,13 @@ pub(super) const FENCE: &str =
 
 pub(super) const INSERT_INSTANCE: &str =
     "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
-        starts_at, tags)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        starts_at, tags, first_events)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 /// A message may ask for an instance that exists by now; then only the message is stored.
 pub(super) const INSERT_INSTANCE_IF_ABSENT: &str =
     "INSERT INTO instance (no, id, kind, name, version, parent, request, created_at, input,
-        starts_at, tags)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+        starts_at, tags, first_events)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT (id) DO NOTHING";
 pub(super) const INSERT_TAG: &str = "INSERT INTO tag (no, key, value) VALUES (?1, ?2, ?3)";
 /// An instance whose first turn is still to come.
@@ -87,9 +87,10 @@ pub(super) const INSERT_PENDING: &str =
 /// The parameters are those of [`UPDATE_PROGRESS`]; the one before the last has no use here.
 pub(super) const INSERT_PROGRESS: &str =
     "INSERT INTO progress (no, status, blocked, busy, updated_at, finished_at, state, output,
-        custom_status)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10)";
-/// Late news of a failure do not undo that it was set running again.
+        custom_status, first_turn)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?11)";
+/// Late news of a failure do not undo that it was set running again. Turns that are told of come
+/// after the first one.
 pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
         status = CASE WHEN ?2 = 4 AND ?6 IS NULL AND status = 1 THEN 1 ELSE ?2 END,
         blocked = ?3,
@@ -100,7 +101,7 @@ pub(super) const UPDATE_PROGRESS: &str = "UPDATE progress SET
         state = coalesce(?7, state),
         output = coalesce(?8, output),
         custom_status = CASE WHEN ?9 THEN custom_status ELSE ?10 END
-    WHERE no = ?1";
+    WHERE no = ?1 AND coalesce(first_turn < ?11, 1)";
 /// For an instance that begins anew.
 pub(super) const RENEW_INSTANCE: &str =
     "UPDATE instance SET version = ?2, input = ?3 WHERE no = ?1";
@@ -111,6 +112,10 @@ pub(super) const PUT_SIDE: &str = "INSERT INTO side (no, key, body) VALUES (?1, 
 pub(super) const INSERT_HISTORY: &str =
     "INSERT INTO history (no, turn, events) VALUES (?1, ?2, ?3)";
 pub(super) const FORGET_HISTORY: &str = "DELETE FROM history WHERE no = ?1 AND turn < ?2";
+pub(super) const FORGET_FIRST_TURN: &str =
+    "UPDATE progress SET first_turn = NULL WHERE no = ?1 AND first_turn < ?2";
+pub(super) const FORGET_FIRST_EVENTS: &str =
+    "UPDATE instance SET first_events = NULL WHERE no = ?1";
 /// The unary plus keeps the planner on the index of the ids.
 pub(super) const CONSUME: &str = "DELETE FROM inbox WHERE id = ?1 AND +seq >= ?2 AND +seq < ?3";
 pub(super) const UNSCHEDULE: &str = "DELETE FROM scheduled WHERE id = ?1 AND +partition = ?2";
@@ -227,9 +232,14 @@ pub(super) const READ_INSTANCES: &str = select_instances!(
     "FROM instance AS i JOIN progress AS p ON p.no = i.no
     WHERE i.id IN (SELECT value FROM json_each(?))"
 );
-pub(super) const READ_HISTORY: &str = "SELECT turn, events FROM history
-    WHERE no = ? AND turn > ? AND EXISTS (SELECT 1 FROM instance WHERE instance.no = history.no)
-    ORDER BY turn LIMIT ?";
+/// The first turn stands with the instance.
+pub(super) const READ_HISTORY: &str = "SELECT p.first_turn AS turn, i.first_events
+        FROM progress AS p JOIN instance AS i ON i.no = p.no
+        WHERE p.no = ?1 AND p.first_turn > ?2
+    UNION ALL SELECT * FROM (SELECT turn, events FROM history
+        WHERE no = ?1 AND turn > ?2 AND EXISTS (SELECT 1 FROM instance WHERE instance.no = ?1)
+        ORDER BY turn LIMIT ?3)
+    ORDER BY turn LIMIT ?3";
 pub(super) const READ_REPLIES: &str = "SELECT request, body FROM reply
     WHERE request IN (SELECT value FROM json_each(?))";
 

@@ -61,6 +61,8 @@ mod tests {
             sql::CLEAR_SIDE,
             sql::DELETE_SIDE,
             sql::FORGET_HISTORY,
+            sql::FORGET_FIRST_TURN,
+            sql::FORGET_FIRST_EVENTS,
             sql::CONSUME,
             sql::UNSCHEDULE,
             sql::INSERT_RECEIPT,
