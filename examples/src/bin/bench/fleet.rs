@@ -4,9 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use durable::store::Store;
-use durable::{Client, Clock as _, SystemClock, Timestamp, Worker};
+use durable::{Client, Clock as _, Metrics, SystemClock, Timestamp, Worker};
+use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::programs::register;
@@ -17,6 +18,18 @@ const LEASE_LENGTH: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often is looked whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a worker elsewhere has done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ran {
+    pub(crate) turns: u64,
+    /// Attempts of activities that it ran.
+    pub(crate) activities: u64,
+    /// Those among them that it took from what all workers offer.
+    pub(crate) claimed: u64,
+    pub(crate) commits: u64,
+    pub(crate) rows: u64,
+}
 
 /// The workers of a run: one in this process, or several elsewhere.
 pub(crate) enum Fleet {
@@ -34,6 +47,7 @@ impl Fleet {
             Command::new(&program)
                 .args(["--serve", "--workload", "chain", "--store", &options.store])
                 .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
                 .spawn()
         };
         let processes = (0..count).map(|_| start()).collect::<Result<_, _>>()?;
@@ -50,27 +64,52 @@ impl Fleet {
         }
     }
 
-    /// What the worker here has counted; those elsewhere keep it to themselves.
-    pub(crate) fn metrics(&self) -> durable::Metrics {
+    /// What the worker here has counted; those elsewhere say it as they stop.
+    pub(crate) fn metrics(&self) -> Metrics {
         match self {
             Self::Here(worker) => worker.metrics(),
-            Self::Elsewhere { .. } => durable::Metrics::default(),
+            Self::Elsewhere { .. } => Metrics::default(),
         }
     }
 
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+    /// Stops all workers. Returns what each of those elsewhere says of itself.
+    pub(crate) async fn stop(self) -> anyhow::Result<Vec<Ran>> {
         match self {
-            Self::Here(worker) => worker.shutdown().await,
-            Self::Elsewhere { processes, .. } => {
-                for mut process in processes {
-                    // The end of its input tells it to stop.
+            Self::Here(worker) => {
+                worker.shutdown().await;
+                Ok(Vec::new())
+            }
+            Self::Elsewhere { mut processes, .. } => {
+                // The end of its input tells a worker to stop. All are told before the first has
+                // stopped, so that none takes over what others leave.
+                for process in &mut processes {
                     drop(process.stdin.take());
-                    process.wait()?;
                 }
+                processes.into_iter().map(last_words).collect()
             }
         }
-        Ok(())
     }
+}
+
+/// Runs a worker until the standard input ends, and says what it did.
+pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
+    let store = durable::connect(&options.store).await?;
+    let worker = worker(options, store).await?;
+    let ended =
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    ended.await??;
+    let Metrics { turns, begun, claimed, commits, rows, .. } = worker.metrics();
+    worker.shutdown().await;
+    let ran = Ran { turns, activities: begun, claimed, commits, rows };
+    println!("{}", serde_json::to_string(&ran)?);
+    Ok(())
+}
+
+/// What a worker says of itself as it stops.
+fn last_words(process: Child) -> anyhow::Result<Ran> {
+    let output = process.wait_with_output()?;
+    ensure!(output.status.success(), "a worker ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("a worker did not say what it did")
 }
 
 /// Waits until so many workers share the partitions evenly.

@@ -112,7 +112,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     examples::show_warnings();
     if options.serve {
-        return workloads::serve(&options).await;
+        return fleet::serve(&options).await;
     }
     for run in options.runs() {
         let report: Report = workloads::run(&run).await?;

@@ -58,24 +58,16 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
             unreachable!("it was run already, or stands for several runs")
         }
     };
-    let metrics = fleet.metrics();
-    fleet.stop().await?;
-    let Outcome { mut params, wall, n, activities, latencies, steps, more } = outcome;
+    let mut metrics = fleet.metrics();
+    let elsewhere = fleet.stop().await?;
+    let Outcome { mut params, wall, n, activities, latencies, steps, mut more } = outcome;
     if let Some(workers) = options.workers {
         params["workers"] = json!(workers);
+        metrics.commits = elsewhere.iter().map(|ran| ran.commits).sum();
+        metrics.rows = elsewhere.iter().map(|ran| ran.rows).sum();
+        more["ran"] = json!(elsewhere);
     }
     Ok(Report { workload, params, wall, n, activities, latencies, steps, metrics, more })
-}
-
-/// Runs a worker until the standard input ends.
-pub(crate) async fn serve(options: &Options) -> anyhow::Result<()> {
-    let store = durable::connect(&options.store).await?;
-    let worker = super::fleet::worker(options, store).await?;
-    let ended =
-        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-    ended.await??;
-    worker.shutdown().await;
-    Ok(())
 }
 
 /// Does something again and again, so many at once, until the time is over.
