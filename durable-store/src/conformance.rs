@@ -124,6 +124,8 @@ macro_rules! conformance {
                 a_commit_sets_running_again_what_has_failed
                 old_history_can_be_forgotten
                 history_that_came_with_the_instance_can_be_forgotten
+                turns_of_one_batch_may_forget_and_keep
+                history_that_came_with_the_instance_outlives_a_failure
             );
             $crate::conformance!(@cases $open, messages:
                 a_message_stays_until_it_is_consumed

@@ -15,6 +15,8 @@ pub mod conformance;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod deciding;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod first_turn;
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 mod listeners;
 #[cfg(feature = "memory")]

@@ -372,37 +372,10 @@ pub struct InstanceChange {
     /// Delete every side row first.
     pub clear_side: bool,
     /// The history row of each turn, by turn number, which only grows: a number that the instance
-    /// has already is a conflict.
+    /// has already is a conflict, and one below those that it has may be.
     pub history: Vec<(i64, Payload)>,
     /// Delete the history rows of turns below this one, those of this change included.
     pub forget_history_before: Option<i64>,
-}
-
-/// A turn, and what happened in it.
-pub(crate) type HistoryRow = (i64, Payload);
-
-impl InstanceChange {
-    /// The history row that can be kept in the row of the instance that this change creates, and
-    /// those that cannot. Most instances are created together with their first turn, and a row of
-    /// its own costs a database as much as the instance does.
-    pub(crate) fn first_history(&self) -> (Option<&HistoryRow>, &[HistoryRow]) {
-        let Some((first, others)) = self.history.split_first() else {
-            return (None, &[]);
-        };
-        // What is not in order is refused where all rows are.
-        let in_order = self.history.is_sorted_by(|a, b| a.0 < b.0);
-        let forgotten = self.forget_history_before.is_some_and(|kept| first.0 < kept);
-        if self.create.is_some() && in_order && !forgotten {
-            (Some(first), others)
-        } else {
-            (None, &self.history)
-        }
-    }
-
-    /// The first turn of which this change adds a history row.
-    pub(crate) fn lowest_turn(&self) -> Option<i64> {
-        self.history.iter().map(|(turn, _)| *turn).min()
-    }
 }
 
 /// An answer to a caller that is not in the owner's process.

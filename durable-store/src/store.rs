@@ -89,7 +89,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Applies `batch` wholly, or changes nothing and says why. Durable when it returns.
     /// [`Conflict`](crate::StoreErrorKind::Conflict) if a message to consume or an instance to
-    /// change does not exist, or an id to create or to receive does.
+    /// change does not exist, or an id to create or to receive or a turn of its history does.
     async fn commit(&self, lease: &Lease, batch: Batch) -> Result<()>;
 
     // --- anyone's side ------------------------------------------------------------------------

@@ -43,8 +43,8 @@ CREATE TABLE instance (
     starts_at bigint,
     updated_at bigint NOT NULL,
     finished_at bigint,
-    -- The turn of `first_events`, which is what belongs in `history` of the turn that came with the
-    -- instance.
+    -- The turn that came with the instance, whose history `first_events` is if that is short. NULL
+    -- for none or when it is forgotten.
     first_turn bigint,
     kind smallint NOT NULL,
     status smallint NOT NULL,

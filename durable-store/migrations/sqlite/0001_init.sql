@@ -44,7 +44,7 @@ CREATE TABLE instance (
     -- A JSON object, NULL for none. The table `tag` is to search in.
     tags TEXT,
     input TEXT NOT NULL,
-    -- What belongs in `history`, of the turn that came with the instance.
+    -- The history of the turn that came with the instance, NULL for none or when it is forgotten.
     first_events TEXT
 );
 CREATE INDEX instance_parent ON instance (parent) WHERE parent IS NOT NULL;
@@ -71,7 +71,7 @@ CREATE TABLE progress (
     state TEXT,
     output TEXT,
     custom_status TEXT,
-    -- The turn of `instance.first_events`.
+    -- The turn of `instance.first_events`: here it is at hand when another turn is told of.
     first_turn INTEGER
 );
 CREATE INDEX progress_busy ON progress (no) WHERE busy = 1;
@@ -89,8 +89,9 @@ CREATE TABLE side (
     PRIMARY KEY (no, key)
 ) WITHOUT ROWID;
 
--- Later turns, in the order of writing, so that the turns of many instances in one commit fill a few pages: in
--- the order of the key each would rewrite a page of its own.
+-- Turns but those that stand with their instances. In the order of writing, so that the turns of many
+-- instances in one commit fill a few pages: in the order of the key each would rewrite a page of its
+-- own.
 CREATE TABLE history (
     no INTEGER NOT NULL,
     turn INTEGER NOT NULL,

@@ -4,8 +4,8 @@
 use crate::StoreErrorKind::{Conflict, LeaseLost, Limit};
 use crate::limits;
 use crate::model::{
-    Accepted, Batch, InstanceChange, InstanceKind, InstanceNo, InstanceQuery, Receipt, Renewal,
-    Reply, Status,
+    Accepted, Batch, InstanceChange, InstanceKind, InstanceNo, InstanceQuery, Payload, Receipt,
+    Renewal, Reply, Status,
 };
 
 use super::world::*;
@@ -432,26 +432,32 @@ pub async fn history_is_appended_and_paged(hub: Fixture) {
     assert_eq!(turns, [1, 2, 3, 4, 7, 8]);
 }
 
-/// One that goes on, and one that ended with it: a store may keep their first turns differently.
-const WITH_HISTORY: [Status; 2] = [Status::Running, Status::Completed];
+/// Instances that come with history which a store may keep in different ways: one that goes on and
+/// one that has ended, with little to tell and with much.
+fn told_of() -> [(&'static str, Status, Payload); 4] {
+    let (short, long) = (text("one"), text(&"one ".repeat(1_000)));
+    [
+        ("a", Status::Running, short.clone()),
+        ("b", Status::Completed, short),
+        ("c", Status::Running, long.clone()),
+        ("d", Status::Completed, long),
+    ]
+}
 
 pub async fn history_may_come_with_the_instance(hub: Fixture) {
     let lease = own_one(&hub).await;
-    for (id, status) in ["a", "b"].into_iter().zip(WITH_HISTORY) {
+    for (id, status, one) in told_of() {
         let no = number(&hub, P0).await;
-        let history = vec![(1, text("one")), (2, text("two"))];
+        let history = vec![(1, one.clone()), (2, text("two"))];
         let new = InstanceChange { status, history, ..creation(no, id) };
         hub.commit(&lease, changes(vec![new])).await.unwrap();
         let history = vec![(3, text("three"))];
         let next = InstanceChange { status, history, ..change(no) };
         hub.commit(&lease, changes(vec![next])).await.unwrap();
-        let [one, two, three] = [(1, text("one")), (2, text("two")), (3, text("three"))];
-        assert_eq!(
-            hub.read_history(no, 0, LIMIT).await.unwrap(),
-            [one.clone(), two.clone(), three.clone()]
-        );
-        assert_eq!(hub.read_history(no, 0, 2).await.unwrap(), [one, two.clone()]);
-        assert_eq!(hub.read_history(no, 1, LIMIT).await.unwrap(), [two, three]);
+        let all = [(1, one), (2, text("two")), (3, text("three"))];
+        assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), all);
+        assert_eq!(hub.read_history(no, 0, 2).await.unwrap(), all[..2]);
+        assert_eq!(hub.read_history(no, 1, LIMIT).await.unwrap(), all[1..]);
         assert_eq!(hub.read_history(no, 3, LIMIT).await.unwrap(), []);
         assert_eq!(hub.read_history(no, 0, 0).await.unwrap(), []);
     }
@@ -459,15 +465,15 @@ pub async fn history_may_come_with_the_instance(hub: Fixture) {
 
 pub async fn a_turn_that_came_with_the_instance_is_never_replaced(hub: Fixture) {
     let lease = own_one(&hub).await;
-    for (id, status) in ["a", "b"].into_iter().zip(WITH_HISTORY) {
+    for (id, status, one) in told_of() {
         let no = number(&hub, P0).await;
-        let twice = vec![(1, text("one")), (1, text("again"))];
-        let new = InstanceChange { history: twice, status, ..creation(no, id) };
+        let twice = vec![(1, one.clone()), (1, text("again"))];
+        let new = InstanceChange { status, history: twice, ..creation(no, id) };
         assert_refused(hub.commit(&lease, changes(vec![new])).await, Conflict);
-        let history = vec![(1, text("one"))];
-        let new = InstanceChange { history: history.clone(), status, ..creation(no, id) };
+        let history = vec![(1, one)];
+        let new = InstanceChange { status, history: history.clone(), ..creation(no, id) };
         hub.commit(&lease, changes(vec![new])).await.unwrap();
-        let again = InstanceChange { history: vec![(1, text("again"))], status, ..change(no) };
+        let again = InstanceChange { status, history: vec![(1, text("again"))], ..change(no) };
         assert_refused(hub.commit(&lease, changes(vec![again])).await, Conflict);
         assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), history);
     }

@@ -304,3 +304,51 @@ pub async fn history_that_came_with_the_instance_can_be_forgotten(hub: Fixture) 
         }
     }
 }
+
+pub async fn turns_of_one_batch_may_forget_and_keep(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let mut numbers = Vec::new();
+    for id in ["a", "b", "c"] {
+        let no = number(&hub, P0).await;
+        let new = InstanceChange { history: vec![(1, text(id))], ..creation(no, id) };
+        hub.commit(&lease, changes(vec![new])).await.unwrap();
+        numbers.push(no);
+    }
+    let forgets = [Some(2), None, Some(1)];
+    let next = numbers.iter().zip(forgets).map(|(no, forget_history_before)| InstanceChange {
+        history: vec![(2, text("two"))],
+        forget_history_before,
+        ..change(*no)
+    });
+    hub.commit(&lease, changes(next.collect())).await.unwrap();
+    let two = (2, text("two"));
+    for ((no, id), forgets) in numbers.into_iter().zip(["a", "b", "c"]).zip(forgets) {
+        let first = (1, text(id));
+        let left = if forgets == Some(2) { vec![two.clone()] } else { vec![first, two.clone()] };
+        assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), left);
+    }
+}
+
+pub async fn history_that_came_with_the_instance_outlives_a_failure(hub: Fixture) {
+    let lease = own_one(&hub).await;
+    let no = number(&hub, P0).await;
+    let failed = InstanceChange {
+        status: Status::Failed,
+        finished_at: Some(at(1)),
+        history: vec![(1, text("one"))],
+        ..creation(no, "a")
+    };
+    hub.commit(&lease, changes(vec![failed])).await.unwrap();
+    send(&hub, reopening(message("m", P0, "a"))).await;
+    let ended = InstanceChange {
+        status: Status::Completed,
+        finished_at: Some(at(2)),
+        history: vec![(2, text("two"))],
+        ..change(no)
+    };
+    hub.commit(&lease, changes(vec![ended])).await.unwrap();
+    let all = [(1, text("one")), (2, text("two"))];
+    assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), all);
+    assert_eq!(hub.purge_instances(&[no]).await.unwrap(), [no]);
+    assert_eq!(hub.read_history(no, 0, LIMIT).await.unwrap(), []);
+}

@@ -4,13 +4,17 @@
 use std::collections::HashSet;
 
 use crate::codes::{kind_code, status_code, tags_text};
+use crate::first_turn::{HistoryRow, first_history, lowest_turn};
 use crate::model::{
-    Batch, Condition, Envelope, HistoryRow, InstanceChange, Lease, Message, NewInstance, Receipt,
-    Reply,
+    Batch, Condition, Envelope, InstanceChange, Lease, Message, NewInstance, Receipt, Reply,
 };
 
 use super::sql;
 use super::statement::{Part, Value, body};
+
+/// A history row of more bytes than this is not kept in the row of its instance, which each turn
+/// copies, unless the instance has no more turns to come.
+const MAX_KEPT_HISTORY_BYTES: usize = 512;
 
 /// Parts that belong together: a change, and what is expected of it.
 pub(super) type Group<'a> = Vec<Part<'a>>;
@@ -131,7 +135,7 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
 fn update<'a>(changes: &[&'a InstanceChange]) -> Part<'a> {
     let mut values = vec![Value::numbers(changes, |c| c.no.0)];
     values.extend(progress_columns(changes));
-    values.push(Value::maybe_numbers(changes, |c| c.lowest_turn()));
+    values.push(Value::maybe_numbers(changes, |c| lowest_turn(c)));
     let is_plain = |c: &&InstanceChange| {
         c.custom_status.is_none() && c.renew.is_none() && c.forget_history_before.is_none()
     };
@@ -153,13 +157,9 @@ fn custom_statuses<'a>(changes: &[&'a InstanceChange]) -> Value<'a> {
     Value::maybe_texts(changes, |c| c.custom_status.as_ref().and_then(|text| text.as_deref()))
 }
 
-/// A history row of more bytes than this is not kept in the row of its instance: each turn that
-/// rewrites that copies it.
-const MAX_KEPT_HISTORY_BYTES: usize = 512;
-
 /// The history row that is kept in the row of an instance, and the others.
 fn kept_history(change: &InstanceChange) -> (Option<&HistoryRow>, &[HistoryRow]) {
-    match change.first_history() {
+    match first_history(change) {
         (Some((_, events)), _)
             if events.len() > MAX_KEPT_HISTORY_BYTES && !change.status.is_terminal() =>
         {
@@ -396,6 +396,38 @@ mod tests {
             forget_history_before: None,
         };
         Batch { instances: vec![change], ..Batch::default() }
+    }
+
+    #[test]
+    fn what_has_rows_takes_all_its_parameters_from_them() {
+        let texts = [
+            sql::INSERT_INSTANCES,
+            sql::UPDATE_INSTANCES,
+            sql::UPDATE_INSTANCES_WHOLLY,
+            sql::DELETE_SIDE,
+            sql::PUT_SIDE,
+            sql::INSERT_HISTORY,
+            sql::FORGET_HISTORY,
+            sql::CONSUME,
+            sql::UNSCHEDULE,
+            sql::INSERT_RECEIPTS,
+            sql::START,
+            sql::START_IF_ABSENT,
+            sql::PUT_REPLIES,
+        ];
+        for text in texts {
+            let (before, rows) = text.split_once("unnest(").unwrap();
+            let (columns, after) = rows.split_once(')').unwrap();
+            assert!(!before.contains('?') && !after.contains('?'), "{text}");
+            assert!(
+                after.trim_start().starts_with("AS v(") && !after.contains("unnest("),
+                "{text}"
+            );
+            let (names, _) = after.split_once("AS v(").unwrap().1.split_once(')').unwrap();
+            let named = names.split(',').count();
+            assert_eq!(columns.matches("?::").count(), named, "{text}");
+            assert_eq!(columns.matches("[]").count(), named, "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sqlx::postgres::PgRow;
 use crate::Timestamp;
 use crate::check::lease_lost;
 use crate::codes::{kind, kind_code, number_range, prefix_end, status, status_code};
+use crate::first_turn::page_of_history;
 use crate::limits;
 use crate::model::{
     InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled, SideKey,
@@ -193,11 +194,12 @@ impl Inner {
         after: i64,
         limit: usize,
     ) -> Result<Vec<(i64, Payload)>> {
-        let limit = rows_limit(limit.min(limits::MAX_PAGE_ROWS));
-        let values = [after, limit, no.0, after, limit].into_iter().map(Value::Number).collect();
-        let statement = Statement::of(&self.names, sql::READ_HISTORY, values);
+        let limit = limit.min(limits::MAX_PAGE_ROWS);
+        let values = [after, rows_limit(limit), no.0, after].map(Value::Number);
+        let statement = Statement::of(&self.names, sql::READ_HISTORY, values.into());
         let rows = self.rows("read_history", &statement).await?;
-        self.decoded("read_history", &rows, |row| Ok((row.try_get(0)?, payload(row, 1)?)))
+        let decode = |row: &PgRow| Ok((row.try_get(0)?, payload(row, 1)?));
+        Ok(page_of_history(self.decoded("read_history", &rows, decode)?, limit))
     }
 
     pub(super) async fn replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {

@@ -1,5 +1,6 @@
 //! Every SQL statement of the `PostgreSQL` backend, by name, and nothing else. `@name` stands for a
-//! table of the hub's schema and `?` for the next parameter; a list of rows is one array a column.
+//! table of the hub's schema and `?` for the next parameter; a list of rows is one array a column, or
+//! values where it is a single row.
 //!
 //! Whatever changes data joins `gate`: the row of the partition in a commit, one row if everything
 //! is as assumed in a `send`. A part that did not join it would run all the same.
@@ -455,12 +456,13 @@ pub(super) const POLL: &str = "SELECT f.* FROM @part AS p LEFT JOIN LATERAL (
     WHERE p.id = ? AND p.epoch = ? AND p.owner IS NOT NULL";
 pub(super) const READ_INSTANCES: &str =
     concat!("SELECT ", columns!(), " FROM @instance AS i WHERE i.id = ANY(?::text[])");
-/// The first turn may stand with the instance.
+/// The first turn may stand with the instance. One row more than asked for, and in no order that is
+/// promised: to sort them here would be to copy them.
 pub(super) const READ_HISTORY: &str = "SELECT t.turn, t.events FROM @instance AS i
     CROSS JOIN LATERAL (SELECT i.first_turn AS turn, i.first_events AS events
         UNION ALL (SELECT h.turn, h.events FROM @history AS h
             WHERE h.no = i.no AND h.turn > ? ORDER BY h.turn LIMIT ?)) AS t
-    WHERE i.no = ? AND t.turn > ? ORDER BY t.turn LIMIT ?";
+    WHERE i.no = ? AND t.turn > ?";
 pub(super) const READ_REPLIES: &str =
     "SELECT request, body FROM @reply WHERE request = ANY(?::text[])";
 

@@ -116,12 +116,12 @@ impl<'a> Part<'a> {
         Self { text, values, of_rows: false }
     }
 
-    /// Of rows, whose columns the text unnests in this order.
+    /// Of rows, whose columns the text unnests once, in this order, and no other parameter.
     pub(super) fn of_rows(text: &'static str, columns: Vec<Value<'a>>) -> Self {
         Self { text, values: columns, of_rows: true }
     }
 
-    /// Whether it has no more than one row to unnest.
+    /// Whether it has exactly one row to unnest, or none that it could.
     pub(super) fn is_single(&self) -> bool {
         !self.of_rows || self.values.iter().all(Value::is_single)
     }

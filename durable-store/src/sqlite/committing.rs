@@ -7,6 +7,7 @@ use crate::Timestamp;
 use crate::check::lease_lost;
 use crate::codes::status_code;
 use crate::error::{StoreError, StoreErrorKind};
+use crate::first_turn::{first_history, lowest_turn};
 use crate::model::{Batch, Condition, Envelope, InstanceChange, Lease};
 
 use super::instances::{create, create_pending, purge};
@@ -36,16 +37,16 @@ pub(super) fn commit(connection: &Connection, lease: &Lease, batch: &Batch) -> A
 fn instances(connection: &Connection, lease: &Lease, changes: &[InstanceChange]) -> Applied {
     for change in changes {
         if let Some(new) = change.create.as_deref() {
-            let first_events = change.first_history().0.map(|(_, events)| &**events);
+            let first_events = first_history(change).0.map(|(_, events)| &**events);
             create(connection, sql::INSERT_INSTANCE, new, first_events)?;
         }
     }
     let new = changes.iter().filter(|change| change.create.is_some());
-    let first_turn = |change: &InstanceChange| change.first_history().0.map(|(turn, _)| *turn);
+    let first_turn = |change: &InstanceChange| first_history(change).0.map(|(turn, _)| *turn);
     let new = new.map(|change| progress_row(change, first_turn(change)));
     run_each(connection, sql::INSERT_PROGRESS, new)?;
     let old = changes.iter().filter(|change| change.create.is_none());
-    let rows = old.clone().map(|change| progress_row(change, change.lowest_turn()));
+    let rows = old.clone().map(|change| progress_row(change, lowest_turn(change)));
     let changed = run_each(connection, sql::UPDATE_PROGRESS, rows)?;
     expect(lease, changed, old.count(), "instances to change: not all are as it expects")?;
     let renewed = changes.iter().filter_map(|change| Some((change.no.0, change.renew.as_ref()?)));
@@ -55,7 +56,7 @@ fn instances(connection: &Connection, lease: &Lease, changes: &[InstanceChange])
         renewed.map(|(no, new)| (no, &*new.version, &*new.input)),
     )?;
     let history = changes.iter().flat_map(|change| {
-        change.first_history().1.iter().map(|(turn, events)| (change.no.0, *turn, &**events))
+        first_history(change).1.iter().map(|(turn, events)| (change.no.0, *turn, &**events))
     });
     run_each(connection, sql::INSERT_HISTORY, history)?;
     forgotten_history(connection, changes)

@@ -11,6 +11,7 @@ use sqlx::{Row, SqlitePool};
 use crate::Timestamp;
 use crate::check::lease_lost;
 use crate::codes::{kind, kind_code, number_range, prefix_end, status, status_code};
+use crate::first_turn::page_of_history;
 use crate::limits;
 use crate::model::{
     InstanceNo, InstanceQuery, InstanceRecord, Lease, Message, Page, Payload, Polled, SideKey,
@@ -211,10 +212,12 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<(i64, Payload)>> {
         let mut script = Script::of(sql::READ_HISTORY);
-        script.bind(no.0)?;
-        script.bind(after)?;
-        script.bind(rows_limit(limit.min(limits::MAX_PAGE_ROWS)))?;
-        self.rows("read_history", &script, |row| Ok((row.try_get(0)?, payload(row, 1)?))).await
+        let limit = limit.min(limits::MAX_PAGE_ROWS);
+        for number in [no.0, after, no.0, after, rows_limit(limit)] {
+            script.bind(number)?;
+        }
+        let decode = |row: &SqliteRow| Ok((row.try_get(0)?, payload(row, 1)?));
+        Ok(page_of_history(self.rows("read_history", &script, decode).await?, limit))
     }
 
     pub(super) async fn replies(&self, requests: &[String]) -> Result<Vec<(String, Payload)>> {

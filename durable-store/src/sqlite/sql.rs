@@ -232,14 +232,14 @@ pub(super) const READ_INSTANCES: &str = select_instances!(
     "FROM instance AS i JOIN progress AS p ON p.no = i.no
     WHERE i.id IN (SELECT value FROM json_each(?))"
 );
-/// The first turn stands with the instance.
-pub(super) const READ_HISTORY: &str = "SELECT p.first_turn AS turn, i.first_events
+/// The first turn stands with the instance. One row more than asked for, and in no order that is
+/// promised: to sort them here would be to copy them.
+pub(super) const READ_HISTORY: &str = "SELECT p.first_turn, i.first_events
         FROM progress AS p JOIN instance AS i ON i.no = p.no
-        WHERE p.no = ?1 AND p.first_turn > ?2
+        WHERE p.no = ? AND p.first_turn > ?
     UNION ALL SELECT * FROM (SELECT turn, events FROM history
-        WHERE no = ?1 AND turn > ?2 AND EXISTS (SELECT 1 FROM instance WHERE instance.no = ?1)
-        ORDER BY turn LIMIT ?3)
-    ORDER BY turn LIMIT ?3";
+        WHERE no = ? AND turn > ? AND EXISTS (SELECT 1 FROM instance WHERE instance.no = history.no)
+        ORDER BY turn LIMIT ?)";
 pub(super) const READ_REPLIES: &str = "SELECT request, body FROM reply
     WHERE request IN (SELECT value FROM json_each(?))";
 

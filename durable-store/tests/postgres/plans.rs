@@ -205,8 +205,11 @@ async fn turns_leave_the_indexes_alone() {
     let hub = Fixture::from(store.clone());
     let (_, lease) = own_two(&hub).await;
     let no = instance_number(&hub, P1).await;
-    hub.commit(&lease, changes(vec![creation(no, "a")])).await.unwrap();
-    for turn in 1..=100 {
+    // What stands in the row is copied with it.
+    let history = vec![(1, text(&"x".repeat(500)))];
+    let new = InstanceChange { history, ..creation(no, "a") };
+    hub.commit(&lease, changes(vec![new])).await.unwrap();
+    for turn in 2..=101 {
         let state = Some(text(&"x".repeat(500)));
         let history = vec![(turn, text("events"))];
         let turn = InstanceChange { state, history, status: Status::Running, ..change(no) };

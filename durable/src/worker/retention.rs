@@ -25,7 +25,10 @@ impl HistoryRetention {
         match self {
             Self::All => {}
             Self::LastTurns(count) => {
-                change.forget_history_before = forgotten.max(Some(turn - i64::from(count) + 1));
+                let first_kept = turn - i64::from(count) + 1;
+                // Turns are counted from 1: at first there is nothing to forget.
+                change.forget_history_before =
+                    forgotten.max((first_kept > 1).then_some(first_kept));
             }
             Self::None => {
                 change.history.clear();
