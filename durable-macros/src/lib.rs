@@ -16,6 +16,7 @@ mod nesting;
 mod parse;
 mod renewals;
 mod rules;
+mod scoped;
 
 use proc_macro::TokenStream;
 

@@ -2,9 +2,7 @@
 //! beside something else. Found where syntax shows it: as a branch of `select!`, `join!` or
 //! `try_join!`, also by the name of a variable. An `async` block may await one: it says where.
 
-use std::collections::HashMap;
-
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::visit::{self, Visit};
 use syn::{Block, Expr, Pat};
@@ -14,6 +12,7 @@ use crate::lower::branches::{awaited_together, parts};
 use crate::lower::macros::visit_arguments_mut;
 use crate::lower::scope::bindings;
 use crate::lower::suspend::Waits;
+use crate::scoped::{Names, Scoped, scoped_visits};
 
 /// The method of the context that makes a renewal.
 const METHOD: &str = "continue_as_new";
@@ -23,9 +22,9 @@ pub(crate) fn check(body: &Block, context: Option<&Pat>, diag: &mut Diagnostics)
     if !mentions_renewal(quote!(#body)) {
         return;
     }
-    let mut finder = Finder { diag, scopes: vec![HashMap::new()] };
+    let mut finder = Finder { diag, names: Names::new() };
     if let Some(Pat::Ident(context)) = context {
-        finder.bind(&context.ident, Meaning::Context);
+        finder.names.bind(&context.ident, Meaning::Context);
     }
     finder.visit_block(body);
 }
@@ -49,25 +48,25 @@ enum Meaning {
 
 struct Finder<'d> {
     diag: &'d mut Diagnostics,
-    /// The names in the open scopes.
-    scopes: Vec<HashMap<String, Meaning>>,
+    names: Names<Meaning>,
+}
+
+impl Scoped for Finder<'_> {
+    type Meaning = Meaning;
+
+    fn names(&mut self) -> &mut Names<Meaning> {
+        &mut self.names
+    }
+
+    fn hide(&mut self, pat: &Pat) {
+        for binding in bindings(pat) {
+            self.names.bind(&binding.ident, Meaning::Other);
+        }
+    }
 }
 
 impl Finder<'_> {
     // --- names ------------------------------------------------------------------------------------
-
-    fn bind(&mut self, name: &Ident, meaning: Meaning) {
-        if let Some(scope) = self.scopes.last_mut() {
-            scope.insert(name.to_string(), meaning);
-        }
-    }
-
-    /// Names that hide others.
-    fn hide(&mut self, pat: &Pat) {
-        for binding in bindings(pat) {
-            self.bind(&binding.ident, Meaning::Other);
-        }
-    }
 
     /// The names that a condition gives with `let`.
     fn hide_by(&mut self, condition: &Expr) {
@@ -81,16 +80,8 @@ impl Finder<'_> {
         }
     }
 
-    fn scoped<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
-        self.scopes.push(HashMap::new());
-        let seen = look(self);
-        self.scopes.pop();
-        seen
-    }
-
     fn meaning_of_name(&self, path: &syn::Path) -> Meaning {
-        let Some(name) = path.get_ident().map(ToString::to_string) else { return Meaning::Other };
-        let known = self.scopes.iter().rev().find_map(|scope| scope.get(&name));
+        let known = path.get_ident().and_then(|name| self.names.get(name));
         known.copied().unwrap_or(Meaning::Other)
     }
 
@@ -154,7 +145,7 @@ impl Finder<'_> {
             pat => pat,
         };
         if let Pat::Ident(name) = pat {
-            self.bind(&name.ident, meaning);
+            self.names.bind(&name.ident, meaning);
         }
     }
 
@@ -226,48 +217,19 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_expr_assign(&mut self, assign: &'ast syn::ExprAssign) {
         visit::visit_expr_assign(self, assign);
         let Expr::Path(path) = &*assign.left else { return };
-        let Some(name) = path.path.get_ident().map(ToString::to_string) else { return };
+        let Some(name) = path.path.get_ident() else { return };
         let meaning = self.meaning(&assign.right);
-        if let Some(known) = self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(&name)) {
-            *known = meaning;
-        }
+        self.names.rebind(name, meaning);
     }
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
-        self.scoped(|this| {
-            this.hide(&arm.pat);
-            visit::visit_arm(this, arm);
-        });
-    }
-
-    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
-        self.scoped(|this| visit::visit_expr_if(this, expr));
-    }
-
-    fn visit_expr_while(&mut self, expr: &'ast syn::ExprWhile) {
-        self.scoped(|this| visit::visit_expr_while(this, expr));
-    }
-
-    fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
-        visit::visit_expr_let(self, expr);
-        self.hide(&expr.pat);
-    }
-
-    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
-        self.scoped(|this| {
-            closure.inputs.iter().for_each(|pat| this.hide(pat));
-            visit::visit_expr_closure(this, closure);
-        });
+        self.walk_arm(arm);
     }
 
     fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
         self.visit_expr(&expr.expr);
-        self.scoped(|this| {
-            this.hide(&expr.pat);
-            this.visit_block(&expr.body);
-        });
+        self.walk_rounds(expr);
     }
 
-    // An inner function sees none of these names.
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
+    scoped_visits!();
 }

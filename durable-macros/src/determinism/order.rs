@@ -1,8 +1,6 @@
 //! The order of hash maps and sets: it changes from run to run, so durable calls may not follow it.
 //! Found where syntax tells the type of a local: its declared type, or how it is made.
 
-use std::collections::HashMap;
-
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
@@ -10,6 +8,7 @@ use syn::visit::{self, Visit};
 use super::aliases::Aliases;
 use super::{Subject, allow};
 use crate::diag::{Code, Diagnostics};
+use crate::scoped::{Names, Scoped, scoped_visits};
 
 /// Types whose iteration has no order, and what to use instead.
 const UNORDERED: [(&str, &str); 2] = [("HashMap", "BTreeMap"), ("HashSet", "BTreeSet")];
@@ -57,11 +56,11 @@ pub(super) fn check(body: &syn::Block, subject: Subject<'_>, diag: &mut Diagnost
         diag,
         context: subject.context_name(),
         aliases: Aliases::default(),
-        scopes: vec![HashMap::new()],
+        names: Names::new(),
     };
     for param in subject.params {
         let kind = finder.kind_of_type(&param.ty);
-        finder.bind(&param.ident, kind);
+        finder.names.bind(&param.ident, kind);
     }
     finder.visit_block(body);
 }
@@ -73,8 +72,8 @@ struct Finder<'d> {
     diag: &'d mut Diagnostics,
     context: Option<String>,
     aliases: Aliases,
-    /// What is known of the names in the open scopes; `None` for one that is something else.
-    scopes: Vec<HashMap<String, Option<Kind>>>,
+    /// `None` for a name that is something else.
+    names: Names<Option<Kind>>,
 }
 
 /// A map or a set whose order shows.
@@ -83,44 +82,40 @@ struct Source {
     name: Option<String>,
 }
 
-impl Finder<'_> {
-    fn bind(&mut self, name: &syn::Ident, kind: Option<Kind>) {
-        if let Some(scope) = self.scopes.last_mut() {
-            scope.insert(name.to_string(), kind);
-        }
+impl Scoped for Finder<'_> {
+    type Meaning = Option<Kind>;
+
+    fn names(&mut self) -> &mut Names<Option<Kind>> {
+        &mut self.names
     }
 
-    /// Names that hide others, of types that are not known.
+    /// What they are is known where the pattern says it.
     fn hide(&mut self, pat: &syn::Pat) {
         struct Names<'f, 'd>(&'f mut Finder<'d>);
         impl<'ast> Visit<'ast> for Names<'_, '_> {
             fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
-                self.0.bind(&pat.ident, None);
+                self.0.names.bind(&pat.ident, None);
                 visit::visit_pat_ident(self, pat);
             }
             fn visit_pat_type(&mut self, pat: &'ast syn::PatType) {
                 self.visit_pat(&pat.pat);
                 let kind = self.0.kind_of_type(&pat.ty);
                 if let syn::Pat::Ident(name) = &*pat.pat {
-                    self.0.bind(&name.ident, kind);
+                    self.0.names.bind(&name.ident, kind);
                 }
             }
             fn visit_expr(&mut self, _: &'ast syn::Expr) {}
         }
         Names(self).visit_pat(pat);
     }
+}
 
-    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
-        self.scopes.push(HashMap::new());
-        visit(self);
-        self.scopes.pop();
-    }
-
+impl Finder<'_> {
     fn kind_of_name(&self, expr: &syn::Expr) -> Option<Source> {
         let syn::Expr::Path(path) = expr else { return None };
-        let name = path.path.get_ident()?.to_string();
-        let kind = *self.scopes.iter().rev().find_map(|scope| scope.get(&name))?;
-        Some(Source { kind: kind?, name: Some(name) })
+        let name = path.path.get_ident()?;
+        let kind = (*self.names.get(name)?)?;
+        Some(Source { kind, name: Some(name.to_string()) })
     }
 
     fn kind_of_type(&self, ty: &syn::Type) -> Option<Kind> {
@@ -241,33 +236,14 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         let kind = local.init.as_ref().and_then(|init| self.kind_of_value(&init.expr));
         self.hide(&local.pat);
         if let syn::Pat::Ident(pat) = &local.pat {
-            self.bind(&pat.ident, kind);
+            self.names.bind(&pat.ident, kind);
         }
     }
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
         if !allow::is_allowed(&arm.attrs) {
-            self.scoped(|this| {
-                this.hide(&arm.pat);
-                visit::visit_arm(this, arm);
-            });
+            self.walk_arm(arm);
         }
-    }
-
-    fn visit_expr_if(&mut self, expr: &'ast syn::ExprIf) {
-        self.scoped(|this| visit::visit_expr_if(this, expr));
-    }
-
-    fn visit_expr_let(&mut self, expr: &'ast syn::ExprLet) {
-        visit::visit_expr_let(self, expr);
-        self.hide(&expr.pat);
-    }
-
-    fn visit_expr_closure(&mut self, closure: &'ast syn::ExprClosure) {
-        self.scoped(|this| {
-            closure.inputs.iter().for_each(|pat| this.hide(pat));
-            visit::visit_expr_closure(this, closure);
-        });
     }
 
     fn visit_expr_for_loop(&mut self, expr: &'ast syn::ExprForLoop) {
@@ -278,10 +254,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         } else {
             self.visit_expr(&expr.expr);
         }
-        self.scoped(|this| {
-            this.hide(&expr.pat);
-            this.visit_block(&expr.body);
-        });
+        self.walk_rounds(expr);
     }
 
     fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
@@ -307,8 +280,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         visit::visit_expr_method_call(self, call);
     }
 
-    // An inner function sees none of these names.
-    fn visit_item(&mut self, _: &'ast syn::Item) {}
+    scoped_visits!();
 }
 
 /// Looks for what begins something durable.

@@ -154,6 +154,7 @@ fn durable_calls_do_not_follow_a_hash_map() {
         "let t: Vec<_> = m.into_iter().map(|(k, v)| ctx.spawn(work(k))).collect();",
         "m.values().for_each(|v| ctx.start(child(v)));",
         "for x in HashSet::from([1, 2]) { work(x).await; }",
+        "while let Some(m) = v.pop() { work(m).await; } for k in m { work(k).await; }",
     ] {
         let found = found(body);
         assert!(found.len() == 1 && found[0].starts_with("D015"), "{body}: {found:?}");
