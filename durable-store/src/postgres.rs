@@ -27,8 +27,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 use tokio::sync::broadcast;
 
 use crate::Timestamp;
@@ -167,8 +167,9 @@ impl PostgresOptions {
             );
             return Err(StoreError::new(StoreErrorKind::Conflict, "open", detail));
         }
-        connection.close().await.map_err(failed)?;
-        Ok(self.start(options, names, place, partitions))
+        let store = self.start(options, names, place.clone(), partitions);
+        store.inner.pool.add(connection).await.map_err(failed)?;
+        Ok(store)
     }
 
     fn start(

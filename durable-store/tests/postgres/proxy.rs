@@ -1,7 +1,7 @@
 //! Something between a store and its server that loses what it is told to lose.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,11 +17,15 @@ const LOSE_ALL: u8 = 2;
 /// Connections are not served.
 const DOWN: u8 = 3;
 
+/// New connections are not answered.
+const DEAF: u8 = 4;
+
 /// See the module.
 pub(crate) struct Proxy {
     /// The URL to connect to.
     pub(crate) url: String,
     mode: Arc<AtomicU8>,
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -34,8 +38,19 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = Arc::new(AtomicU8::new(PASS));
-        tokio::spawn(serve(listener, server.to_owned(), Arc::clone(&mode)));
-        Self { url: format!("{scheme}://{user}@127.0.0.1:{port}/{database}"), mode }
+        let unanswered = Arc::default();
+        let served = serve(listener, server.to_owned(), Arc::clone(&mode), Arc::clone(&unanswered));
+        tokio::spawn(served);
+        Self { url: format!("{scheme}://{user}@127.0.0.1:{port}/{database}"), mode, unanswered }
+    }
+
+    pub(crate) fn answer_nobody_new(&self) {
+        self.mode.store(DEAF, Ordering::SeqCst);
+    }
+
+    /// How many connections wait for an answer in vain.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::SeqCst)
     }
 
     pub(crate) fn lose_next_answer(&self) {
@@ -51,10 +66,21 @@ impl Proxy {
     }
 }
 
-async fn serve(listener: TcpListener, server: String, mode: Arc<AtomicU8>) {
+async fn serve(
+    listener: TcpListener,
+    server: String,
+    mode: Arc<AtomicU8>,
+    unanswered: Arc<AtomicUsize>,
+) {
+    let mut kept = Vec::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
         if mode.load(Ordering::SeqCst) == DOWN {
+            continue;
+        }
+        if mode.load(Ordering::SeqCst) == DEAF {
+            kept.push(client);
+            unanswered.store(kept.len(), Ordering::SeqCst);
             continue;
         }
         let server = TcpStream::connect(&server).await.unwrap();

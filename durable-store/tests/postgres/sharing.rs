@@ -162,6 +162,35 @@ async fn proxied(schema: &str) -> (Proxy, Fixture, Lease, InstanceNo) {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_a_connection_takes_one_that_is_given_back() {
+    let schema = new_schema();
+    let (proxy, hub, lease, no) = proxied(&schema).await;
+    let (mut other, mut watch) = (other().await, crate::world::other().await);
+    run(&mut other, &schema, "BEGIN").await;
+    run(&mut other, &schema, "SELECT 1 FROM @part WHERE id = 0 FOR UPDATE").await;
+    let commit = tokio::spawn({
+        let (hub, lease) = (hub.clone(), lease.clone());
+        async move { hub.commit(&lease, turn(no, 1)).await }
+    });
+    waits_for_a_lock(&mut watch, &schema).await;
+    proxy.answer_nobody_new();
+    let reads: Vec<_> = (0..3)
+        .map(|_| {
+            let hub = hub.clone();
+            tokio::spawn(async move { hub.read_instances(&["a".to_owned()]).await })
+        })
+        .collect();
+    until(async || (proxy.unanswered() > 0).then_some(())).await;
+    run(&mut other, &schema, "COMMIT").await;
+    commit.await.unwrap().unwrap();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap().len(), 1);
+    }
+    // They waited for the same one to be made.
+    assert_eq!(proxy.unanswered(), 1);
+}
+
+#[tokio::test]
 async fn a_commit_whose_answer_is_lost_happens_once() {
     let schema = new_schema();
     let (proxy, hub, lease, no) = proxied(&schema).await;
