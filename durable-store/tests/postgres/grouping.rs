@@ -136,6 +136,31 @@ async fn what_came_meanwhile_shares_a_statement() {
 }
 
 #[tokio::test]
+async fn commits_of_much_text_share_no_statement() {
+    let mut team = Team::new().await;
+    let (mut blocker, first) = team.occupy().await;
+    // Two of them are more than the 4 MiB of a group.
+    let large = text(&"x".repeat(5 << 19));
+    let group: Vec<_> = (0..3)
+        .map(|index| {
+            let change =
+                InstanceChange { state: Some(large.clone()), ..change(team.instances[index]) };
+            team.commit(index, changes(vec![change]))
+        })
+        .collect();
+    settle().await;
+    run(&mut blocker, &team.schema, "COMMIT").await;
+    all_happen(first.into_iter().chain(group)).await;
+    assert_eq!(team.transactions("0, 1, 2").await, 3);
+    for index in 0..3 {
+        assert_eq!(
+            read(&team.hub, &format!("in {index}")).await.unwrap().state,
+            Some(large.clone())
+        );
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_refused_is_refused_alone() {
     let mut team = Team::new().await;
     run(&mut team.watch, &team.schema, "UPDATE @part SET epoch = epoch + 1 WHERE id = 3").await;
