@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use crate::Timestamp;
 use crate::codes::{kind_code, status_code, tags_text};
 use crate::first_turn::{HistoryRow, first_history, lowest_turn};
 use crate::model::{
@@ -115,14 +116,7 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
         created.sort_by_key(|(new, _)| &new.id);
         let new: Vec<&NewInstance> = created.iter().map(|(new, _)| *new).collect();
         let changes: Vec<&InstanceChange> = created.iter().map(|(_, change)| *change).collect();
-        let mut values = instance_columns(&new);
-        values.extend(progress_columns(&changes));
-        values.extend([
-            custom_statuses(&changes),
-            Value::maybe_numbers(&changes, |c| kept_history(c).0.map(|(turn, _)| *turn)),
-            Value::maybe_texts(&changes, |c| kept_history(c).0.map(|(_, events)| body(events))),
-        ]);
-        groups.push(vec![Part::of_rows(sql::INSERT_INSTANCES, values)]);
+        groups.push(vec![insert(&new, &changes)]);
     }
     let changed: Vec<&InstanceChange> =
         changes.iter().copied().filter(|c| c.create.is_none()).collect();
@@ -132,10 +126,51 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
     }
 }
 
+fn insert<'a>(new: &[&'a NewInstance], changes: &[&'a InstanceChange]) -> Part<'a> {
+    let mut values = vec![
+        Value::numbers(new, |new| new.no.0),
+        Value::texts(new, |new| &new.id),
+        Value::numbers(new, |new| kind_code(new.kind)),
+        Value::texts(new, |new| &new.name),
+        Value::texts(new, |new| &new.version),
+        Value::texts(new, |new| &new.request),
+        Value::times(new, |new| new.created_at),
+        Value::texts(new, |new| body(&new.input)),
+        Value::numbers(changes, |c| status_code(c.status)),
+        Value::Flags(changes.iter().map(|c| c.busy).collect()),
+        Value::times(changes, |c| c.updated_at),
+        Value::maybe_texts(changes, |c| c.state.as_deref()),
+        Value::maybe_numbers(changes, |c| kept_history(c).0.map(|(turn, _)| *turn)),
+        Value::maybe_texts(changes, |c| kept_history(c).0.map(|(_, events)| body(events))),
+    ];
+    let more = [
+        Value::maybe_texts(new, |new| new.parent.as_deref()),
+        Value::maybe_times(new, |new| new.starts_at),
+        Value::MadeTexts(new.iter().map(|new| tags_text(new)).collect()),
+        Value::maybe_texts(changes, |c| c.blocked.as_deref()),
+        Value::maybe_times(changes, |c| finished_at(c)),
+        Value::maybe_texts(changes, |c| c.output.as_deref()),
+        custom_statuses(changes),
+    ];
+    if more.iter().all(Value::is_nothing) {
+        return Part::of_rows(sql::INSERT_INSTANCES, values);
+    }
+    values.extend(more);
+    Part::of_rows(sql::INSERT_INSTANCES_WHOLLY, values)
+}
+
 fn update<'a>(changes: &[&'a InstanceChange]) -> Part<'a> {
-    let mut values = vec![Value::numbers(changes, |c| c.no.0)];
-    values.extend(progress_columns(changes));
-    values.push(Value::maybe_numbers(changes, |c| lowest_turn(c)));
+    let mut values = vec![
+        Value::numbers(changes, |c| c.no.0),
+        Value::numbers(changes, |c| status_code(c.status)),
+        Value::maybe_texts(changes, |c| c.blocked.as_deref()),
+        Value::Flags(changes.iter().map(|c| c.busy).collect()),
+        Value::times(changes, |c| c.updated_at),
+        Value::maybe_times(changes, |c| finished_at(c)),
+        Value::maybe_texts(changes, |c| c.state.as_deref()),
+        Value::maybe_texts(changes, |c| c.output.as_deref()),
+        Value::maybe_numbers(changes, |c| lowest_turn(c)),
+    ];
     let is_plain = |c: &&InstanceChange| {
         c.custom_status.is_none() && c.renew.is_none() && c.forget_history_before.is_none()
     };
@@ -151,6 +186,11 @@ fn update<'a>(changes: &[&'a InstanceChange]) -> Part<'a> {
         Value::maybe_numbers(changes, |c| c.forget_history_before),
     ]);
     Part::of_rows(sql::UPDATE_INSTANCES_WHOLLY, values)
+}
+
+/// When it ended, if this ended it.
+fn finished_at(change: &InstanceChange) -> Option<Timestamp> {
+    change.finished_at.filter(|_| change.status.is_terminal())
 }
 
 fn custom_statuses<'a>(changes: &[&'a InstanceChange]) -> Value<'a> {
@@ -169,7 +209,7 @@ fn kept_history(change: &InstanceChange) -> (Option<&HistoryRow>, &[HistoryRow])
     }
 }
 
-/// What never changes about an instance.
+/// What an instance begins with whose first turn is still to come.
 fn instance_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
     vec![
         Value::numbers(new, |new| new.no.0),
@@ -183,19 +223,6 @@ fn instance_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
         Value::maybe_times(new, |new| new.starts_at),
         Value::MadeTexts(new.iter().map(|new| tags_text(new)).collect()),
         Value::texts(new, |new| body(&new.input)),
-    ]
-}
-
-/// What each turn rewrites.
-fn progress_columns<'a>(changes: &[&'a InstanceChange]) -> Vec<Value<'a>> {
-    vec![
-        Value::numbers(changes, |c| status_code(c.status)),
-        Value::maybe_texts(changes, |c| c.blocked.as_deref()),
-        Value::Flags(changes.iter().map(|c| c.busy).collect()),
-        Value::times(changes, |c| c.updated_at),
-        Value::maybe_times(changes, |c| c.finished_at.filter(|_| c.status.is_terminal())),
-        Value::maybe_texts(changes, |c| c.state.as_deref()),
-        Value::maybe_texts(changes, |c| c.output.as_deref()),
     ]
 }
 
@@ -337,7 +364,6 @@ fn answers<'a>(groups: &mut Vec<Group<'a>>, replies: &[&'a Reply]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
     use crate::model::{InstanceKind, InstanceNo, PartitionId, Status, Tags};
 
     fn lease(partition: u16) -> Lease {
@@ -402,6 +428,7 @@ mod tests {
     fn what_has_rows_takes_all_its_parameters_from_them() {
         let texts = [
             sql::INSERT_INSTANCES,
+            sql::INSERT_INSTANCES_WHOLLY,
             sql::UPDATE_INSTANCES,
             sql::UPDATE_INSTANCES_WHOLLY,
             sql::DELETE_SIDE,

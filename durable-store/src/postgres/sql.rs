@@ -118,20 +118,38 @@ pub(super) const END: &str = " SELECT count(*) FROM gate";
 
 // --- what a commit changes ----------------------------------------------------------------------
 
-pub(super) const INSERT_INSTANCES: &str = "inserted AS (INSERT INTO @instance
-        (no, id, kind, name, version, parent, request, created_at, starts_at, tags, input,
-        status, blocked, busy, updated_at, finished_at, state, output, custom_status, first_turn,
-        first_events)
-    SELECT v.no, v.id, v.kind, v.name, v.version, v.parent, v.request, v.created_at, v.starts_at,
-        v.tags::jsonb, v.input, v.status, v.blocked, v.busy, v.updated_at, v.finished_at, v.state,
-        v.output, v.custom_status, v.first_turn, v.first_events
+macro_rules! insert_instances {
+    ($more_columns:literal, $more_values:literal, $more_types:literal) => {
+        concat!(
+            "inserted AS (INSERT INTO @instance (no, id, kind, name, version, request, created_at, input,
+        status, busy, updated_at, state, first_turn, first_events",
+            $more_columns,
+            ")
+    SELECT v.no, v.id, v.kind, v.name, v.version, v.request, v.created_at, v.input, v.status, v.busy,
+        v.updated_at, v.state, v.first_turn, v.first_events",
+            $more_values,
+            "
     FROM gate, unnest(?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[],
-        ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[],
-        ?::boolean[], ?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::text[], ?::bigint[],
-        ?::text[])
-        AS v(no, id, kind, name, version, parent, request, created_at, starts_at, tags, input,
-        status, blocked, busy, updated_at, finished_at, state, output, custom_status, first_turn,
-        first_events))";
+        ?::bigint[], ?::text[], ?::bigint[], ?::boolean[], ?::bigint[], ?::text[], ?::bigint[],
+        ?::text[]",
+            $more_types,
+            ")
+        AS v(no, id, kind, name, version, request, created_at, input, status, busy, updated_at, state,
+        first_turn, first_events",
+            $more_columns,
+            "))"
+        )
+    };
+}
+
+/// What most instances begin with.
+pub(super) const INSERT_INSTANCES: &str = insert_instances!("", "", "");
+/// All that an instance may begin with.
+pub(super) const INSERT_INSTANCES_WHOLLY: &str = insert_instances!(
+    ", parent, starts_at, tags, blocked, finished_at, output, custom_status",
+    ", v.parent, v.starts_at, v.tags::jsonb, v.blocked, v.finished_at, v.output, v.custom_status",
+    ", ?::text[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[]"
+);
 /// Late news of a failure do not undo that it was set running again. Turns that are told of come
 /// after the first one.
 macro_rules! update_instances {

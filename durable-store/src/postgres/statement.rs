@@ -92,6 +92,16 @@ impl<'a> Value<'a> {
         rows == 1
     }
 
+    /// Whether it is a column in which every row lacks its value.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::MaybeNumbers(column) => column.iter().all(Option::is_none),
+            Self::MaybeTexts(column) => column.iter().all(Option::is_none),
+            Self::MadeTexts(column) => column.iter().all(Option::is_none),
+            _ => false,
+        }
+    }
+
     /// A list of ids.
     pub(super) fn ids(ids: &'a [String]) -> Self {
         Self::Texts(ids.iter().map(String::as_str).collect())
