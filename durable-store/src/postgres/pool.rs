@@ -82,6 +82,10 @@ impl Connections {
                 if let Some(connection) = self.idle().pop_back() {
                     return Ok(connection);
                 }
+                // Then none is kept for whoever wants one.
+                if self.closed.load(Ordering::Acquire) {
+                    return Err(sqlx::Error::PoolClosed);
+                }
                 tokio::select! {
                     biased;
                     () = self.returned.notified() => {}
@@ -158,6 +162,7 @@ impl Connections {
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.permits.close();
+        self.returned.notify_waiters();
         let idle: Vec<PgConnection> = self.idle().drain(..).collect();
         for connection in idle {
             if let Err(error) = connection.close().await {

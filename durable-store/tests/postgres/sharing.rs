@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use durable_store::StoreErrorKind::{LeaseLost, OutcomeUnknown, Unavailable};
 use durable_store::conformance::Fixture;
@@ -10,8 +11,12 @@ use durable_store::conformance::world::{
     LIMIT, P0, P1, assert_refused, at, change, changes, create, fill, heard, hinted, inbox,
     message, own, own_two, plain, read, send, text,
 };
-use durable_store::{Accepted, Batch, InstanceChange, InstanceNo, Lease, PostgresStore};
+use durable_store::{
+    Accepted, Batch, InstanceChange, InstanceNo, InstanceRecord, Lease, PostgresStore, Result,
+    Store,
+};
 use sqlx::PgConnection;
+use tokio::task::JoinHandle;
 
 use crate::proxy::Proxy;
 use crate::world::{new_schema, number, open, other, run, until};
@@ -151,36 +156,61 @@ async fn a_commit_whose_server_process_is_killed_happens_once() {
     assert_eq!(commits(&mut other, &schema).await, before + 1);
 }
 
-/// A hub behind a proxy, with an instance in its first partition.
-async fn proxied(schema: &str) -> (Proxy, Fixture, Lease, InstanceNo) {
+/// A store behind a proxy.
+async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
     let proxy = Proxy::start().await;
     let options = PostgresStore::options(proxy.url.clone()).schema(schema).notifications(false);
-    let hub = Fixture::from(options.open().await.unwrap());
+    let store = options.open().await.unwrap();
+    (proxy, store)
+}
+
+/// A hub behind a proxy, with an instance in its first partition.
+async fn proxied(schema: &str) -> (Proxy, Fixture, Lease, InstanceNo) {
+    let (proxy, store) = behind_a_proxy(schema).await;
+    let hub = Fixture::from(store);
     let (lease, _) = own_two(&hub).await;
     let no = create(&hub, &lease, "a").await;
     (proxy, hub, lease, no)
 }
 
+/// A hub whose only connection waits for a lock, and that gets no other. Who has the lock, and the
+/// commit that waits for it.
+async fn without_connections(
+    schema: &str,
+) -> (Proxy, PostgresStore, PgConnection, JoinHandle<Result<()>>) {
+    let (proxy, store) = behind_a_proxy(schema).await;
+    let hub = Fixture::from(store.clone());
+    let (lease, _) = own_two(&hub).await;
+    let no = create(&hub, &lease, "a").await;
+    let (mut other, mut watch) = (other().await, crate::world::other().await);
+    run(&mut other, schema, "BEGIN").await;
+    run(&mut other, schema, "SELECT 1 FROM @part WHERE id = 0 FOR UPDATE").await;
+    let commit = tokio::spawn(async move { hub.commit(&lease, turn(no, 1)).await });
+    waits_for_a_lock(&mut watch, schema).await;
+    proxy.answer_nobody_new();
+    (proxy, store, other, commit)
+}
+
+/// So many reads, of which each waits for a connection.
+async fn waiting_reads(
+    proxy: &Proxy,
+    store: &PostgresStore,
+    count: usize,
+) -> Vec<JoinHandle<Result<Vec<InstanceRecord>>>> {
+    let read = |_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.read_instances(&["a".to_owned()]).await })
+    };
+    let reads = (0..count).map(read).collect();
+    until(async || (proxy.unanswered() > 0).then_some(())).await;
+    reads
+}
+
 #[tokio::test]
 async fn whoever_waits_for_a_connection_takes_one_that_is_given_back() {
     let schema = new_schema();
-    let (proxy, hub, lease, no) = proxied(&schema).await;
-    let (mut other, mut watch) = (other().await, crate::world::other().await);
-    run(&mut other, &schema, "BEGIN").await;
-    run(&mut other, &schema, "SELECT 1 FROM @part WHERE id = 0 FOR UPDATE").await;
-    let commit = tokio::spawn({
-        let (hub, lease) = (hub.clone(), lease.clone());
-        async move { hub.commit(&lease, turn(no, 1)).await }
-    });
-    waits_for_a_lock(&mut watch, &schema).await;
-    proxy.answer_nobody_new();
-    let reads: Vec<_> = (0..3)
-        .map(|_| {
-            let hub = hub.clone();
-            tokio::spawn(async move { hub.read_instances(&["a".to_owned()]).await })
-        })
-        .collect();
-    until(async || (proxy.unanswered() > 0).then_some(())).await;
+    let (proxy, store, mut other, commit) = without_connections(&schema).await;
+    let reads = waiting_reads(&proxy, &store, 3).await;
     run(&mut other, &schema, "COMMIT").await;
     commit.await.unwrap().unwrap();
     for read in reads {
@@ -188,6 +218,22 @@ async fn whoever_waits_for_a_connection_takes_one_that_is_given_back() {
     }
     // They waited for the same one to be made.
     assert_eq!(proxy.unanswered(), 1);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_connection_hears_that_the_store_is_closed() {
+    let schema = new_schema();
+    let (proxy, store, mut other, commit) = without_connections(&schema).await;
+    let reads = waiting_reads(&proxy, &store, 3).await;
+    store.close().await;
+    for read in reads {
+        // It is not left to the ten seconds that a connection may take.
+        let read = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap();
+        let error = read.unwrap().unwrap_err();
+        assert!(error.to_string().contains("closed"), "{error}");
+    }
+    run(&mut other, &schema, "COMMIT").await;
+    commit.await.unwrap().unwrap();
 }
 
 #[tokio::test]
