@@ -91,8 +91,8 @@ impl Scoped for Finder<'_> {
 
     /// What they are is known where the pattern says it.
     fn hide(&mut self, pat: &syn::Pat) {
-        struct Names<'f, 'd>(&'f mut Finder<'d>);
-        impl<'ast> Visit<'ast> for Names<'_, '_> {
+        struct Bindings<'f, 'd>(&'f mut Finder<'d>);
+        impl<'ast> Visit<'ast> for Bindings<'_, '_> {
             fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
                 self.0.names.bind(&pat.ident, None);
                 visit::visit_pat_ident(self, pat);
@@ -106,7 +106,7 @@ impl Scoped for Finder<'_> {
             }
             fn visit_expr(&mut self, _: &'ast syn::Expr) {}
         }
-        Names(self).visit_pat(pat);
+        Bindings(self).visit_pat(pat);
     }
 }
 

@@ -127,31 +127,23 @@ fn instances<'a>(groups: &mut Vec<Group<'a>>, changes: &[&'a InstanceChange]) {
 }
 
 fn insert<'a>(new: &[&'a NewInstance], changes: &[&'a InstanceChange]) -> Part<'a> {
-    let mut values = vec![
-        Value::numbers(new, |new| new.no.0),
-        Value::texts(new, |new| &new.id),
-        Value::numbers(new, |new| kind_code(new.kind)),
-        Value::texts(new, |new| &new.name),
-        Value::texts(new, |new| &new.version),
-        Value::texts(new, |new| &new.request),
-        Value::times(new, |new| new.created_at),
-        Value::texts(new, |new| body(&new.input)),
+    let first: Vec<_> = changes.iter().map(|c| kept_history(c).0).collect();
+    let mut values = usual_columns(new);
+    values.extend([
         Value::numbers(changes, |c| status_code(c.status)),
         Value::Flags(changes.iter().map(|c| c.busy).collect()),
         Value::times(changes, |c| c.updated_at),
         Value::maybe_texts(changes, |c| c.state.as_deref()),
-        Value::maybe_numbers(changes, |c| kept_history(c).0.map(|(turn, _)| *turn)),
-        Value::maybe_texts(changes, |c| kept_history(c).0.map(|(_, events)| body(events))),
-    ];
-    let more = [
-        Value::maybe_texts(new, |new| new.parent.as_deref()),
-        Value::maybe_times(new, |new| new.starts_at),
-        Value::MadeTexts(new.iter().map(|new| tags_text(new)).collect()),
+        Value::maybe_numbers(&first, |row| row.map(|(turn, _)| *turn)),
+        Value::maybe_texts(&first, |row| row.map(|(_, events)| body(events))),
+    ]);
+    let mut more = rare_columns(new);
+    more.extend([
         Value::maybe_texts(changes, |c| c.blocked.as_deref()),
         Value::maybe_times(changes, |c| finished_at(c)),
         Value::maybe_texts(changes, |c| c.output.as_deref()),
         custom_statuses(changes),
-    ];
+    ]);
     if more.iter().all(Value::is_nothing) {
         return Part::of_rows(sql::INSERT_INSTANCES, values);
     }
@@ -209,20 +201,26 @@ fn kept_history(change: &InstanceChange) -> (Option<&HistoryRow>, &[HistoryRow])
     }
 }
 
-/// What an instance begins with whose first turn is still to come.
-fn instance_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
+/// What every instance begins with.
+fn usual_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
     vec![
         Value::numbers(new, |new| new.no.0),
         Value::texts(new, |new| &new.id),
         Value::numbers(new, |new| kind_code(new.kind)),
         Value::texts(new, |new| &new.name),
         Value::texts(new, |new| &new.version),
-        Value::maybe_texts(new, |new| new.parent.as_deref()),
         Value::texts(new, |new| &new.request),
         Value::times(new, |new| new.created_at),
+        Value::texts(new, |new| body(&new.input)),
+    ]
+}
+
+/// What most instances begin without.
+fn rare_columns<'a>(new: &[&'a NewInstance]) -> Vec<Value<'a>> {
+    vec![
+        Value::maybe_texts(new, |new| new.parent.as_deref()),
         Value::maybe_times(new, |new| new.starts_at),
         Value::MadeTexts(new.iter().map(|new| tags_text(new)).collect()),
-        Value::texts(new, |new| body(&new.input)),
     ]
 }
 
@@ -313,7 +311,9 @@ pub(super) fn starts<'a>(
     let mut new: Vec<&NewInstance> = new.filter(|new| seen.insert(&*new.id)).collect();
     if !new.is_empty() {
         new.sort_by_key(|new| &new.id);
-        groups.push(vec![Part::of_rows(text, instance_columns(&new))]);
+        let mut values = usual_columns(&new);
+        values.extend(rare_columns(&new));
+        groups.push(vec![Part::of_rows(text, values)]);
     }
 }
 

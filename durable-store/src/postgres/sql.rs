@@ -150,6 +150,7 @@ pub(super) const INSERT_INSTANCES_WHOLLY: &str = insert_instances!(
     ", v.parent, v.starts_at, v.tags::jsonb, v.blocked, v.finished_at, v.output, v.custom_status",
     ", ?::text[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[], ?::text[]"
 );
+
 /// Late news of a failure do not undo that it was set running again. Turns that are told of come
 /// after the first one.
 macro_rules! update_instances {
@@ -257,13 +258,13 @@ shared!(
     START_IF_ABSENT,
     START,
     "id",
-    "started AS (INSERT INTO @instance (no, id, kind, name, version, parent, request, created_at,
-        starts_at, tags, input, status, busy, updated_at)
-    SELECT v.no, v.id, v.kind, v.name, v.version, v.parent, v.request, v.created_at, v.starts_at,
-        v.tags::jsonb, v.input, 0, false, v.created_at
+    "started AS (INSERT INTO @instance (no, id, kind, name, version, request, created_at, input,
+        parent, starts_at, tags, status, busy, updated_at)
+    SELECT v.no, v.id, v.kind, v.name, v.version, v.request, v.created_at, v.input, v.parent,
+        v.starts_at, v.tags::jsonb, 0, false, v.created_at
     FROM gate, unnest(?::bigint[], ?::text[], ?::bigint[], ?::text[], ?::text[], ?::text[],
-        ?::text[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
-        AS v(no, id, kind, name, version, parent, request, created_at, starts_at, tags, input)"
+        ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::text[])
+        AS v(no, id, kind, name, version, request, created_at, input, parent, starts_at, tags)"
 );
 shared!(
     INSERT_INBOX_IF_ABSENT,

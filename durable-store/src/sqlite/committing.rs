@@ -42,12 +42,9 @@ fn instances(connection: &Connection, lease: &Lease, changes: &[InstanceChange])
         }
     }
     let new = changes.iter().filter(|change| change.create.is_some());
-    let first_turn = |change: &InstanceChange| first_history(change).0.map(|(turn, _)| *turn);
-    let new = new.map(|change| progress_row(change, first_turn(change)));
-    run_each(connection, sql::INSERT_PROGRESS, new)?;
+    run_each(connection, sql::INSERT_PROGRESS, new.map(progress_row))?;
     let old = changes.iter().filter(|change| change.create.is_none());
-    let rows = old.clone().map(|change| progress_row(change, lowest_turn(change)));
-    let changed = run_each(connection, sql::UPDATE_PROGRESS, rows)?;
+    let changed = run_each(connection, sql::UPDATE_PROGRESS, old.clone().map(progress_row))?;
     expect(lease, changed, old.count(), "instances to change: not all are as it expects")?;
     let renewed = changes.iter().filter_map(|change| Some((change.no.0, change.renew.as_ref()?)));
     run_each(
@@ -88,10 +85,13 @@ type ProgressRow<'a> = (
     Option<i64>,
 );
 
-/// `turn` is the first one of a new instance that is kept with it, or else the first one that this
-/// change tells of.
-fn progress_row(change: &InstanceChange, turn: Option<i64>) -> ProgressRow<'_> {
+fn progress_row(change: &InstanceChange) -> ProgressRow<'_> {
     let finished_at = change.finished_at.filter(|_| change.status.is_terminal());
+    // Of a new instance the turn that is kept with it, of others the first that is told of.
+    let turn = match change.create {
+        Some(_) => first_history(change).0.map(|(turn, _)| *turn),
+        None => lowest_turn(change),
+    };
     (
         change.no.0,
         status_code(change.status),

@@ -75,13 +75,14 @@ async fn serve(
     let mut kept = Vec::new();
     loop {
         let (client, _) = listener.accept().await.unwrap();
-        if mode.load(Ordering::SeqCst) == DOWN {
-            continue;
-        }
-        if mode.load(Ordering::SeqCst) == DEAF {
-            kept.push(client);
-            unanswered.store(kept.len(), Ordering::SeqCst);
-            continue;
+        match mode.load(Ordering::SeqCst) {
+            DOWN => continue,
+            DEAF => {
+                kept.push(client);
+                unanswered.store(kept.len(), Ordering::SeqCst);
+                continue;
+            }
+            _ => {}
         }
         let server = TcpStream::connect(&server).await.unwrap();
         client.set_nodelay(true).unwrap();

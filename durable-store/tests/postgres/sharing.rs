@@ -36,11 +36,17 @@ async fn commits(other: &mut PgConnection, schema: &str) -> i64 {
     number(other, schema, "SELECT commits FROM @part WHERE id = 0").await
 }
 
+/// A lease of the first partition, and an instance in it.
+async fn with_an_instance(hub: &Fixture) -> (Lease, InstanceNo) {
+    let (lease, _) = own_two(hub).await;
+    let no = create(hub, &lease, "a").await;
+    (lease, no)
+}
+
 /// A hub with an instance in its first partition, and somebody else's connection.
 async fn prepared(schema: &str) -> (Fixture, Lease, InstanceNo, PgConnection) {
     let hub = open(schema.to_owned()).await;
-    let (lease, _) = own_two(&hub).await;
-    let no = create(&hub, &lease, "a").await;
+    let (lease, no) = with_an_instance(&hub).await;
     (hub, lease, no, other().await)
 }
 
@@ -168,8 +174,7 @@ async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
 async fn proxied(schema: &str) -> (Proxy, Fixture, Lease, InstanceNo) {
     let (proxy, store) = behind_a_proxy(schema).await;
     let hub = Fixture::from(store);
-    let (lease, _) = own_two(&hub).await;
-    let no = create(&hub, &lease, "a").await;
+    let (lease, no) = with_an_instance(&hub).await;
     (proxy, hub, lease, no)
 }
 
@@ -180,8 +185,7 @@ async fn without_connections(
 ) -> (Proxy, PostgresStore, PgConnection, JoinHandle<Result<()>>) {
     let (proxy, store) = behind_a_proxy(schema).await;
     let hub = Fixture::from(store.clone());
-    let (lease, _) = own_two(&hub).await;
-    let no = create(&hub, &lease, "a").await;
+    let (lease, no) = with_an_instance(&hub).await;
     let (mut other, mut watch) = (other().await, crate::world::other().await);
     run(&mut other, schema, "BEGIN").await;
     run(&mut other, schema, "SELECT 1 FROM @part WHERE id = 0 FOR UPDATE").await;

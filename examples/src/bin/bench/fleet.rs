@@ -86,6 +86,7 @@ impl Fleet {
                 for process in &mut processes {
                     drop(process.stdin.take());
                 }
+                // All have stopped before the first failure is told.
                 let said: Vec<_> = processes.into_iter().map(last_words).collect();
                 said.into_iter().collect()
             }
